@@ -1,0 +1,370 @@
+"""The seam between xdfn and the array libraries: which namespace an array belongs to, how values cross to and from
+the host, and how a run of training steps is executed. It is the only file that knows a library by name.
+
+Everything above it is written against `xp`, the array-API namespace of its input (https://data-apis.org/array-api).
+"""
+
+import contextlib
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import device as _device
+from array_api_compat import to_device as _to_device
+
+Array = Any
+Tree = Any  # arrays in nested tuples, NamedTuples, lists and dicts
+
+
+class Place(NamedTuple):
+    """Where arrays live: a library and one of its devices."""
+
+    xp: ModuleType
+    device: Any
+
+    @property
+    def library(self) -> str:
+        return _library(self.xp)
+
+    def __str__(self) -> str:
+        return f"{self.library} ({self.device})"
+
+
+_NAMESPACES: dict[type, ModuleType] = {}
+
+
+def namespace(x: Array) -> ModuleType:
+    """The array-API namespace of `x`, looked up once per type of array.
+
+    Raises
+    ------
+    ValueError
+        `x` is not an array.
+    """
+    xp = _NAMESPACES.get(type(x))
+    return xp if xp is not None else _find_namespace(x)
+
+
+def _find_namespace(x: Array) -> ModuleType:
+    if isinstance(x, (np.ndarray, np.generic)):
+        xp: ModuleType = np  # the compat wrapper of NumPy costs 100 ms to import and adds nothing from NumPy 2 on
+    elif is_array_api_obj(x):
+        xp = array_namespace(x)
+    else:
+        raise ValueError(
+            f"expected an array (NumPy, CuPy, PyTorch, JAX, ...), got {type(x).__name__}: {x!r:.80}; "
+            "numpy.asarray(...) makes one"
+        )
+    _NAMESPACES[type(x)] = xp
+    return xp
+
+
+def _library(xp: ModuleType) -> str:
+    return xp.__name__.removeprefix("array_api_compat.").split(".")[0]
+
+
+def place(x: Array) -> Place:
+    """The library and the device of an array."""
+    return Place(namespace(x), _device(x))
+
+
+_IMPORTS = {
+    "numpy": "numpy",
+    "cupy": "array_api_compat.cupy",
+    "torch": "array_api_compat.torch",
+    "jax": "jax.numpy",
+    "array_api_strict": "array_api_strict",
+}
+
+
+def resolve_place(target: Any) -> Place:
+    """The place that `target` means: an array's, a device object's, or that of ``"cupy:1"``, ``"torch:cuda:0"``.
+
+    Raises
+    ------
+    ValueError
+        A library or a device that is unknown or not installed.
+    """
+    if isinstance(target, Place):
+        return target
+    if not isinstance(target, str):
+        if is_array_api_obj(target):
+            return place(target)
+        library = type(target).__module__.split(".")[0].replace("jaxlib", "jax")
+        if library not in _IMPORTS:
+            raise ValueError(
+                "expected an array, a device, or a string such as 'cupy:1', "
+                f"got {type(target).__name__}: {target!r:.80}"
+            )
+        return Place(_import(library), target)
+    library, _, index = target.partition(":")
+    if library not in _IMPORTS:
+        raise ValueError(
+            f"unknown library {library!r} in {target!r}: known are {', '.join(_IMPORTS)}, "
+            "with a device after a colon, as in 'cupy:1' or 'torch:cuda:0'"
+        )
+    xp = _import(library)
+    try:
+        if not index:
+            return Place(xp, _device(xp.empty(0)))
+        if library == "cupy":
+            return Place(xp, xp.cuda.Device(int(index)))
+        if library == "torch":
+            return Place(xp, xp.device(index))
+        if library == "jax":
+            kind, _, number = index.partition(":")
+            return Place(xp, importlib.import_module("jax").devices(kind)[int(number or 0)])
+        if library == "array_api_strict":
+            return Place(xp, xp.Device(index))
+        if index != "cpu":
+            raise ValueError("NumPy's only device is 'cpu'")
+        return Place(xp, index)
+    except Exception as error:
+        raise ValueError(f"{target!r} is not to be had: {error}") from error
+
+
+def _import(library: str) -> ModuleType:
+    try:
+        return importlib.import_module(_IMPORTS[library])
+    except ImportError as error:
+        raise ValueError(f"{library!r} was asked for and cannot be imported ({error}); install it first") from error
+
+
+def arange(n: int, dtype: str, like: Array) -> Array:
+    """0, 1, ..., n - 1 on the device of `like`."""
+    xp = namespace(like)
+    return xp.arange(n, dtype=getattr(xp, dtype), device=_device(like))
+
+
+def same_place(a: Place, b: Place) -> bool:
+    return a.xp is b.xp and a.device == b.device
+
+
+def require_place(where: Place, mend: str, **arrays: Array) -> None:
+    """Raise ValueError unless all arrays are on `where`; the message names both places and says how to mend it."""
+    for name, x in arrays.items():
+        if x is not None and not same_place(place(x), where):
+            raise ValueError(f"{name} is on {place(x)}, expected {where}: {mend}")
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """A NumPy array with the values of `x`. Reads the device. May share memory with `x`."""
+    library = _library(namespace(x))
+    if library == "torch":
+        return np.asarray(x.detach().cpu())
+    if library == "cupy":
+        return np.asarray(x.get())
+    if library in ("numpy", "jax"):
+        return np.asarray(x)
+    return np.from_dlpack(x)
+
+
+def put(host: Any, where: Place, dtype: Any = None) -> Array:
+    """A host array on `where`, in `dtype`. May share memory with `host` where the library can."""
+    host = np.asarray(host)
+    if not host.flags.writeable:  # PyTorch refuses to be quiet about a read-only array
+        host = host.copy()
+    return where.xp.asarray(host, dtype=dtype, device=where.device)
+
+
+def move(x: Array, where: Place) -> Array:
+    """`x` on another place, in the same precision. Through the host where the library changes."""
+    if namespace(x) is where.xp:
+        return x if _device(x) == where.device else _to_device(x, where.device)
+    host = to_numpy(x)
+    return put(host, where, getattr(where.xp, host.dtype.name))
+
+
+def real_dtype(x: Array) -> Any:
+    """The dtype in which a network for `x` trains: that of `x` where it is float32 or float64, else float32."""
+    xp = namespace(x)
+    return x.dtype if x.dtype in (xp.float32, xp.float64) else xp.float32
+
+
+def as_real(x: Any) -> Array:
+    """`x` as an array of real floating numbers.
+
+    Python numbers and lists go to NumPy, integers to the library's default precision.
+    """
+    if not is_array_api_obj(x):
+        x = np.asarray(x)
+    xp = namespace(x)
+    return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.asarray(0.0).dtype)
+
+
+def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """Apply `function` to the leaves of one or several trees of the same structure."""
+    if isinstance(tree, dict):
+        return {name: tree_map(function, value, *(o[name] for o in others)) for name, value in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        values = [tree_map(function, *leaves) for leaves in zip(tree, *others, strict=True)]
+        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
+    return function(tree, *others)
+
+
+def copy(tree: Tree, out: Tree | None = None) -> Tree:
+    """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
+
+    def one(x: Any, old: Any = None) -> Any:
+        if isinstance(x, int):
+            return x
+        if old is not None and x.ndim and writes(x):
+            old[...] = x
+            return old
+        return namespace(x).asarray(x, copy=True)
+
+    return tree_map(one, tree) if out is None else tree_map(one, tree, out)
+
+
+# ---- how a run of steps is executed -------------------------------------------------------------------------------
+
+
+def flat(xp: ModuleType) -> bool:
+    """Whether parameters that share an optimizer live in one vector.
+
+    One pass over one vector is what an eager library wants. A compiler fuses the passes anyhow, and slices of a large
+    vector become copies in front of every product: on JAX the notebook's step took 390 us with one array per
+    parameter and 490 us with one vector.
+    """
+    return not _compiles(xp)
+
+
+def _compiles(xp: ModuleType) -> bool:
+    return _library(xp) == "jax"
+
+
+def writes(x: Array) -> bool:
+    """Whether the library writes results into given arrays (`out=`, `x[...] = y`) that its views share."""
+    return _library(namespace(x)) in ("numpy", "cupy", "torch")
+
+
+def product(gradient: Any) -> Array:
+    """A gradient as an array: a pair (A, B) stands for the product A B."""
+    return gradient[0] @ gradient[1] if isinstance(gradient, tuple) else gradient
+
+
+def concatenate(pieces: Sequence[Any], out: Array | None = None) -> Array:
+    """The pieces, arrays or pairs (A, B) that stand for the product A B, end to end in one vector.
+
+    With `out` the products are written straight to their place in it.
+    """
+    if out is None:
+        arrays = [product(piece) for piece in pieces]
+        xp = namespace(arrays[0])
+        return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
+    xp, start = namespace(out), 0
+    for piece in pieces:
+        if isinstance(piece, tuple):
+            a, b = piece
+            shape = (a.shape[-2], b.shape[-1])
+            end = start + shape[0] * shape[1]
+            xp.matmul(a, b, out=xp.reshape(out[start:end], shape))
+        else:
+            end = start + _size(piece)
+            out[start:end] = xp.reshape(piece, (-1,))
+        start = end
+    return out
+
+
+def _size(x: Array) -> int:
+    n = 1
+    for extent in x.shape:
+        n *= extent
+    return n
+
+
+@contextlib.contextmanager
+def quiet(x: Array) -> Iterator[None]:
+    """No tape and no warnings: the gradients are our own, and a divergence is reported at the end of the epoch."""
+    library = _library(namespace(x))
+    if library == "torch":
+        with namespace(x).no_grad():
+            yield
+    elif library == "numpy":
+        with np.errstate(all="ignore"):
+            yield
+    else:
+        yield
+
+
+def advance(
+    net: Any, state: Any, X: Array, y: Array, order: Array, batch_size: int, weight: Array | None = None
+) -> tuple[Any, Array]:
+    """Run the steps that `order` asks for, one for each `batch_size` of its rows; return the state and the last loss.
+
+    Parameters
+    ----------
+    net : Network
+        What to train. Its `step` is called, or compiled.
+    state : TrainState
+        Consumed: its arrays may be written over.
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+        Rows are taken as they are needed; no copy of the whole is made.
+    order : int32 array (n_steps * batch_size,)
+        On the device of `X`.
+    weight : array (n,), optional
+        Weights of the rows, with mean 1.
+    """
+    n_steps = order.shape[0] // batch_size
+    hypers = [net.hyper(state.step + i) for i in range(n_steps)]
+    if _compiles(namespace(X)):
+        return _scan(net, state, X, y, order, batch_size, weight, hypers)
+    xp = namespace(X)
+    gradients = net.gradient_buffers(state)
+    loss = None
+    with quiet(X):
+        for i, hyper in enumerate(hypers):
+            rows = order[i * batch_size : (i + 1) * batch_size]
+            x_i, y_i = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
+            w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
+            state, loss = net.step(state, x_i, y_i, w_i, hyper, gradients)
+    return state, loss
+
+
+def _scan(
+    net: Any, state: Any, X: Array, y: Array, order: Array, batch_size: int, weight: Array | None, hypers: list[Any]
+) -> tuple[Any, Array]:
+    """The same as one compiled loop. The steps' numbers are arguments, so a new learning rate compiles nothing."""
+    dtype = state.sums["loss"].dtype
+    rows = tree_map(lambda *values: np.asarray(values, np.int32 if isinstance(values[0], int) else dtype), *hypers)
+    n_steps = len(hypers)
+    arrays, loss = _compiled()(_Static(net), state.arrays(), X, y, order.reshape(n_steps, batch_size), weight, rows)
+    return state.with_arrays(arrays, n_steps), loss
+
+
+class _Static:
+    """A network as a static argument of a compiled function: equal where the compiled code is the same."""
+
+    def __init__(self, net: Any) -> None:
+        self.net, self.key = net, net.key()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled() -> Callable[..., Any]:
+    jax = importlib.import_module("jax")
+
+    def run(static: _Static, arrays: Any, X: Array, y: Array, order: Array, weight: Array | None, hypers: Any) -> Any:
+        net, xp = static.net, namespace(X)
+
+        def body(arrays: Any, step: Any) -> Any:
+            rows, hyper = step
+            w = 1.0 / rows.shape[0] if weight is None else xp.take(weight, rows, axis=0) / rows.shape[0]
+            state = net.state(arrays)
+            state, loss = net.step(state, xp.take(X, rows, axis=0), xp.take(y, rows, axis=0), w, hyper)
+            return state.arrays(), loss
+
+        arrays, losses = jax.lax.scan(body, arrays, (order, hypers))
+        return arrays, losses[-1]
+
+    compiled: Callable[..., Any] = jax.jit(run, static_argnums=0, donate_argnums=1)
+    return compiled

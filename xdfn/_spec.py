@@ -1,0 +1,263 @@
+"""Every part of a network is an object that can also be written as a string: `sgd(lr=0.01)` and `SGD(lr=0.01)` are
+the same thing. This module holds the one grammar and the one kind of registry that make it so.
+
+Nothing is ever evaluated: a spec is a name and Python literals, read with `ast.literal_eval`.
+"""
+
+import ast
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+T = TypeVar("T", bound="Part")
+
+_NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
+_LONGEST = 10_000  # characters; a spec is a line that a person wrote
+
+
+class Part:
+    """Something with hyper-parameters: an activation, an initialiser, a loss, an optimizer, a layer.
+
+    A part keeps each argument of its constructor in an attribute of the same name. From that follow its string, its
+    equality and its spec; `_shown` names the fields that the string always gives, the others appear where they
+    differ from their default.
+    """
+
+    _shown: ClassVar[tuple[str, ...]] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """The hyper-parameters by name, in the order of the constructor's arguments."""
+        return {name: getattr(self, name) for name in parameters(type(self)) if hasattr(self, name)}
+
+    def shown_fields(self) -> dict[str, Any]:
+        """The hyper-parameters that tell this object from a default one, and those in `_shown`."""
+        defaults = {name: parameter.default for name, parameter in parameters(type(self)).items()}
+        fields = self.fields().items()
+        return {name: value for name, value in fields if name in self._shown or not _same(value, defaults[name])}
+
+    def spec(self, omit: tuple[str, ...] = ()) -> str:
+        """The string from which `Registry.resolve` makes an equal object."""
+        shown = [f"{name}={_literal(value)}" for name, value in self.shown_fields().items() if name not in omit]
+        return f"{type(self).__name__}({', '.join(shown)})" if shown else type(self).__name__
+
+    def __str__(self) -> str:
+        return self.spec()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    # Hyper-parameters may be assigned, so a part has no hash: equal now is not equal for ever.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and key(self) == key(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def key(part: Any, without: tuple[str, ...] = ()) -> Any:
+    """What tells a part from another of its kind, as a hashable value. `without` leaves fields out."""
+    if isinstance(part, Part):
+        fields = part.fields()
+        if len(fields) < len(
+            parameters(type(part))
+        ):  # a constructor of the user's own that keeps its arguments elsewhere
+            fields = {name: value for name, value in vars(part).items() if not name.startswith("_")}
+        return (type(part), *((name, key(value)) for name, value in fields.items() if name not in without))
+    if isinstance(part, dict):
+        return (dict, *((name, key(value)) for name, value in part.items()))
+    if isinstance(part, (list, tuple)):
+        return (type(part), *map(key, part))
+    try:
+        hash(part)
+    except TypeError:
+        return id(part)
+    return part
+
+
+_PARAMETERS: dict[type, dict[str, inspect.Parameter]] = {}
+
+
+def parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """The named arguments of a class's constructor."""
+    if cls not in _PARAMETERS:
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        arguments = inspect.signature(cls).parameters.items()
+        _PARAMETERS[cls] = {name: argument for name, argument in arguments if argument.kind in named}
+    return _PARAMETERS[cls]
+
+
+def _same(value: Any, default: Any) -> bool:
+    if isinstance(value, Part):
+        return isinstance(default, str) and str(value).lower() == default.lower()
+    return type(value) is type(default) and bool(value == default)
+
+
+def _literal(value: Any) -> str:
+    return repr(str(value)) if isinstance(value, Part) else repr(value)
+
+
+class Registry(Generic[T]):
+    """The parts of one kind, by name."""
+
+    def __init__(self, kind: str, base: type[T]) -> None:
+        self.kind, self.base = kind, base
+        self._classes: dict[str, type[T]] = {}
+        _REGISTRIES.append(self)
+
+    def register(self, *aliases: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator: enter the class under its own name, and under `aliases`."""
+
+        def enter(cls: type[T]) -> type[T]:
+            for name in (cls.__name__, *aliases):
+                known = self._classes.setdefault(_plain(name), cls)
+                if known is not cls and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                    raise ValueError(
+                        f"{self.kind} name {name!r} belongs to {known.__module__}.{known.__qualname__}; choose another"
+                    )
+                self._classes[_plain(name)] = cls  # the same class again, as when a notebook cell is run twice
+            return cls
+
+        return enter
+
+    @property
+    def classes(self) -> list[type[T]]:
+        """Each class once, in the order of registration."""
+        return list(dict.fromkeys(self._classes.values()))
+
+    def resolve(self, spec: Any) -> T:
+        """The object for a spec: a string such as ``"adam(lr=1e-3)"``, a class, or an object, returned as is.
+
+        Raises
+        ------
+        ValueError
+            An unknown name, an unknown, missing or ill-typed argument, or anything but a name with literals.
+        """
+        if isinstance(spec, self.base):
+            return spec
+        if isinstance(spec, type) and issubclass(spec, self.base):
+            return self._build(spec, (), {}, spec.__name__)
+        if not isinstance(spec, str):
+            raise ValueError(
+                f"expected the name of {_article(self.kind)} or an object of {self.base.__name__}, "
+                f"got {type(spec).__name__}: {spec!r:.80}"
+            )
+        name, args, kwargs = parse(spec, self.kind)
+        cls = self._classes.get(_plain(name))
+        if cls is None:
+            near = difflib.get_close_matches(_plain(name), self._classes, 1, 0.5)
+            hint = f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
+            known = ", ".join(cls.__name__ for cls in self.classes)
+            raise ValueError(f"unknown {self.kind} {name!r}: {hint}known are {known}; register(cls) adds your own")
+        return self._build(cls, args, kwargs, spec)
+
+    def _build(self, cls: type[T], args: tuple[Any, ...], kwargs: dict[str, Any], spec: str) -> T:
+        try:
+            inspect.signature(cls).bind(*args, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(str(p) for p in parameters(cls).values()) or "no arguments"
+            raise ValueError(f"{self.kind} {spec!r:.200}: {error}; {cls.__name__} takes {takes}") from None
+        return cls(*args, **kwargs)
+
+
+_REGISTRIES: list[Registry[Any]] = []
+
+
+def register(cls: type[T], *aliases: str) -> type[T]:
+    """Enter an activation, initialiser, loss, optimizer or layer of your own under the name of its class.
+
+    Specs can name it then, and models that have it can be saved.
+
+    Examples
+    --------
+    >>> import xdfn
+    >>> @xdfn.register
+    ... class Cube(xdfn.ActivationBase):
+    ...     def forward(self, z):
+    ...         return z * z * z
+    ...     def grad(self, z):
+    ...         return 3 * z * z
+    >>> xdfn.ActivationInitializer("cube")()
+    Cube
+    """
+    for registry in _REGISTRIES:
+        if isinstance(cls, type) and issubclass(cls, registry.base):
+            return cast(type[T], registry.register(*aliases)(cls))
+    bases = ", ".join(registry.base.__name__ for registry in _REGISTRIES)
+    raise ValueError(f"register expects a subclass of one of {bases}, got {cls!r:.80}")
+
+
+def parse(spec: str, kind: str = "part") -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Split ``"name(1, b=2)"`` into name, positional and keyword arguments. Arguments are Python literals.
+
+    >>> parse("Affine(2, intercept=1e-3)")
+    ('Affine', (2,), {'intercept': 0.001})
+    """
+    what = f"{kind} {spec!r:.200}"
+    match = _NAME.fullmatch(spec) if len(spec) <= _LONGEST else None
+    if match is None:
+        raise ValueError(f"{what}: expected a name, or a name with arguments such as 'name(a=1, b=2)'")
+    name, arguments = match.groups()
+    if arguments is None:
+        return name, (), {}
+    try:
+        call = ast.parse("f" + arguments, mode="eval").body
+        if (
+            not isinstance(call, ast.Call)
+            or not isinstance(call.func, ast.Name)
+            or any(k.arg is None for k in call.keywords)
+        ):
+            raise ValueError
+        args = tuple(ast.literal_eval(node) for node in call.args)
+        return name, args, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise ValueError(
+            f"{what}: the arguments must be plain numbers, strings, lists, True, False or None, as in 'name(a=1, b=2)'"
+        ) from None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeio" else f"a {word}"
+
+
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """`value`, checked to be a finite real number within the bounds; raises ValueError naming the argument."""
+    left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
+    bounds = f"{left}{low:g}, {high:g}{right}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        # NumPy's scalars would upcast float32 arrays on some libraries, so they become Python's
+        value = value.item() if hasattr(value, "item") else value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{name} must be a number in {bounds}, got {type(value).__name__}: {value!r:.80}")
+    inside = low <= value <= high and not (open_low and value == low) and not (open_high and value == high)
+    if not inside or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number in {bounds}, got {value!r}")
+    return value
+
+
+def integer(name: str, value: Any, low: int = 1) -> int:
+    """`value` as an int, checked to be at least `low`; raises ValueError naming the argument."""
+    try:
+        if isinstance(value, (bool, str, float)):
+            raise TypeError
+        result = value.__index__()
+    except (AttributeError, TypeError):
+        raise ValueError(
+            f"{name} must be an integer of at least {low}, got {type(value).__name__}: {value!r:.80}"
+        ) from None
+    if result < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {result}")
+    return int(result)

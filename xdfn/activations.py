@@ -1,0 +1,253 @@
+"""We start with what makes a network more than one matrix product: the activation g, applied to each score z.
+An activation knows its value a = g(z) and its derivative g'(z), and how a gradient passes through it, dz = g'(z) da.
+"""
+
+import math
+from typing import Any, ClassVar
+
+from xdfn._backend import Array, as_real, namespace
+from xdfn._spec import Part, Registry, number
+
+
+class ActivationBase(Part):
+    """Base of the activations. Write `forward` and `grad`; `pullback` is for those with a shorter way.
+
+    Calling an activation with a 1-d array treats it as one sample: (m,) becomes (1, m).
+    """
+
+    def forward(self, z: Array) -> Array:
+        """A = g(z), of the shape and dtype of z."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(z)")
+
+    def grad(self, z: Array) -> Array:
+        """g'(z), of the shape and dtype of z."""
+        raise NotImplementedError(f"{type(self).__name__} must define grad(z)")
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        """Dz = g'(z) da, where a = g(z) is at hand."""
+        return da * self.grad(z)
+
+    def __call__(self, z: Any) -> Array:
+        z = as_real(z)
+        return self.forward(namespace(z).reshape(z, (1, -1)) if z.ndim == 1 else z)
+
+
+activations: Registry[ActivationBase] = Registry("activation", ActivationBase)
+
+
+class ActivationInitializer:
+    """The notebook's way to make an activation from its name.
+
+    Examples
+    --------
+    >>> ActivationInitializer("affine(slope=2, intercept=1)")()
+    Affine(slope=2, intercept=1)
+    """
+
+    def __init__(self, acti_name: Any = "sigmoid") -> None:
+        self.acti_name = acti_name
+
+    def __call__(self) -> ActivationBase:
+        return activations.resolve(self.acti_name)
+
+
+def sigmoid(x: Any) -> Array:
+    """1 / (1 + e^-x), without overflow.
+
+    >>> import numpy as np
+    >>> sigmoid(np.asarray([-1000.0, 0.0, 1000.0])).round(9).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    x = as_real(x)
+    xp = namespace(x)
+    return 1.0 / (1.0 + xp.exp(xp.minimum(-x, _exp_limit(xp.finfo(x.dtype).max))))
+
+
+def softmax(x: Any) -> Array:
+    """e^x / sum e^x over the last axis, shifted by the maximum so that nothing overflows.
+
+    >>> import numpy as np
+    >>> softmax(np.asarray([0.0, 1000.0]))
+    array([0., 1.])
+    """
+    x = as_real(x)
+    xp = namespace(x)
+    e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    e /= xp.sum(e, axis=-1, keepdims=True)
+    return e
+
+
+def _exp_limit(largest: float) -> float:
+    """The largest whole number whose exponential is finite."""
+    return float(int(math.log(largest)))
+
+
+@activations.register()
+class ReLU(ActivationBase):
+    """g(z) = max(0, z), with g'(0) = 0 (Nair and Hinton 2010)."""
+
+    def forward(self, z: Array) -> Array:
+        return namespace(z).maximum(z, 0.0)
+
+    def grad(self, z: Array) -> Array:
+        return namespace(z).astype(z > 0, z.dtype)
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        return da * self.grad(a)
+
+
+@activations.register()
+class LeakyReLU(ActivationBase):
+    """g(z) = z for z > 0, else alpha z (Maas et al. 2013).
+
+    Notes
+    -----
+    alpha is 0.3 here and in Keras, 0.01 in PyTorch.
+    """
+
+    _shown = ("alpha",)
+
+    def __init__(self, alpha: float = 0.3) -> None:
+        self.alpha = number("alpha", alpha)
+
+    def forward(self, z: Array) -> Array:
+        return namespace(z).where(z > 0, z, self.alpha * z)
+
+    def grad(self, z: Array) -> Array:
+        return namespace(z).astype(z > 0, z.dtype) * (1 - self.alpha) + self.alpha
+
+
+@activations.register("logistic")
+class Sigmoid(ActivationBase):
+    """g(z) = 1 / (1 + e^-z), g' = a (1 - a)."""
+
+    def forward(self, z: Array) -> Array:
+        return sigmoid(z)
+
+    def grad(self, z: Array) -> Array:
+        a = sigmoid(z)
+        return a * (1.0 - a)
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        dz = 1.0 - a
+        dz *= a
+        dz *= da
+        return dz
+
+
+@activations.register()
+class HardSigmoid(ActivationBase):
+    """g(z) = 0.2 z + 0.5 cut to [0, 1] (Courbariaux et al. 2015, arXiv:1511.00363).
+
+    Notes
+    -----
+    PyTorch's slope is 1/6 instead of 0.2.
+    """
+
+    def forward(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.minimum(xp.maximum(0.2 * z + 0.5, 0.0), 1.0)
+
+    def grad(self, z: Array) -> Array:
+        xp = namespace(z)
+        return 0.2 * xp.astype(xp.abs(z) < 2.5, z.dtype)
+
+
+@activations.register()
+class Tanh(ActivationBase):
+    """g(z) = tanh z, g' = 1 - a^2."""
+
+    def forward(self, z: Array) -> Array:
+        return namespace(z).tanh(z)
+
+    def grad(self, z: Array) -> Array:
+        a = namespace(z).tanh(z)
+        return 1.0 - a * a
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        dz = a * a
+        dz -= 1.0
+        dz *= -da
+        return dz
+
+
+@activations.register("linear")
+class Affine(ActivationBase):
+    """g(z) = slope z + intercept."""
+
+    _shown = ("slope", "intercept")
+
+    def __init__(self, slope: float = 1, intercept: float = 0) -> None:
+        self.slope = number("slope", slope)
+        self.intercept = number("intercept", intercept)
+
+    def forward(self, z: Array) -> Array:
+        return z if self.slope == 1 and self.intercept == 0 else self.slope * z + self.intercept
+
+    def grad(self, z: Array) -> Array:
+        return namespace(z).full_like(z, self.slope)
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        return da if self.slope == 1 else self.slope * da
+
+
+@activations.register()
+class Exponential(ActivationBase):
+    """g(z) = e^z."""
+
+    def forward(self, z: Array) -> Array:
+        return namespace(z).exp(z)
+
+    def grad(self, z: Array) -> Array:
+        return namespace(z).exp(z)
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        return da * a
+
+
+@activations.register()
+class SoftPlus(ActivationBase):
+    """g(z) = log(1 + e^z), g' = sigmoid(z); computed as max(z, 0) + log(1 + e^-|z|)."""
+
+    def forward(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
+
+    def grad(self, z: Array) -> Array:
+        return sigmoid(z)
+
+
+@activations.register()
+class ELU(ActivationBase):
+    """g(z) = z for z > 0, else alpha (e^z - 1) (Clevert et al. 2016, arXiv:1511.07289)."""
+
+    _shown = ("alpha",)
+
+    def __init__(self, alpha: float = 1) -> None:
+        self.alpha = number("alpha", alpha)
+
+    def forward(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.where(z > 0, z, self.alpha * xp.expm1(xp.minimum(z, 0.0)))
+
+    def grad(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.where(z > 0, xp.ones_like(z), self.alpha * xp.exp(xp.minimum(z, 0.0)))
+
+
+@activations.register()
+class SELU(ActivationBase):
+    """g(z) = scale ELU(z; alpha), with the constants that keep mean 0 and variance 1.
+
+    Klambauer et al. 2017, arXiv:1706.02515.
+    """
+
+    ALPHA: ClassVar[float] = 1.6732632423543772
+    SCALE: ClassVar[float] = 1.0507009873554805
+    _elu: ClassVar[ELU] = ELU(ALPHA)
+
+    def forward(self, z: Array) -> Array:
+        return self.SCALE * self._elu.forward(z)
+
+    def grad(self, z: Array) -> Array:
+        return self.SCALE * self._elu.grad(z)

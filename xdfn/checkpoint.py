@@ -1,0 +1,52 @@
+"""A trained network outlives its process: one `.npz` file holds its arrays under readable names and, as JSON, all that
+is not an array. No pickle, so that a file from elsewhere can do no harm.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+_META = "xdfn.json"
+
+
+def write(path: str | os.PathLike[str], arrays: dict[str, "np.ndarray[Any, Any]"], meta: dict[str, Any]) -> None:
+    """Write the file in one move: a failure half-way leaves an earlier file of that name as it was."""
+    target = Path(path)
+    text = json.dumps({"format": FORMAT, **meta})
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **{_META: np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, "np.ndarray[Any, Any]"], dict[str, Any]]:
+    """The arrays and the rest.
+
+    Raises
+    ------
+    ValueError
+        The file is not one that `write` made, or was made by a later version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(arrays.pop(_META).tobytes())
+        version = meta["format"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a model saved by xdfn ({type(error).__name__}: {error})"
+        ) from None
+    if version != FORMAT:
+        raise ValueError(
+            f"{os.fspath(path)!r} has format {version}, this version of xdfn reads format {FORMAT}; upgrade xdfn"
+        )
+    return arrays, meta

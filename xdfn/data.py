@@ -1,0 +1,91 @@
+"""Data come in rows and leave in batches. Here is the notebook's `minibatch`, and what is asked of arrays before they
+may enter a network: one look at their shapes, and one read of the device for all that depends on their values.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from xdfn._backend import Array, namespace, place, put, to_numpy
+from xdfn._spec import integer
+
+_PIECE = 2**22  # elements looked at in one go, so that a check needs little memory
+
+
+def minibatch(X: Array, batchsize: int = 256, shuffle: bool = True) -> tuple[Iterator[Array], int]:
+    """Indices of the rows of X by batches, and the number of batches. The last batch may be short.
+
+    The indices are int32 arrays in X's library, on its device. The order comes from NumPy's global generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batches, n_batches = minibatch(np.zeros((5, 2)), batchsize=2, shuffle=False)
+    >>> [batch.tolist() for batch in batches], n_batches
+    ([[0, 1], [2, 3], [4]], 3)
+    """
+    n, batchsize = X.shape[0], integer("batchsize", batchsize)
+    order = np.random.permutation(n) if shuffle else np.arange(n)
+    rows = put(order.astype(np.int32), place(X))
+    n_batches = math.ceil(n / batchsize)
+    return (rows[start:stop] for start, stop in spans(n, batchsize)), n_batches
+
+
+def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of consecutive pieces of at most `size` rows."""
+    return ((start, min(start + size, n)) for start in range(0, n, size))
+
+
+def check_inputs(X: Array, n_in: int | None = None, name: str = "X") -> None:
+    """Raise ValueError unless X is a real array (n, n_in) with at least one row."""
+    xp = namespace(X)
+    if X.ndim != 2:
+        raise ValueError(f"{name} must be 2-d, (n, n_features), got shape {tuple(X.shape)}; reshape it")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one row and one column, got shape {tuple(X.shape)}")
+    if n_in is not None and X.shape[1] != n_in:
+        raise ValueError(f"{name} must have the {n_in} columns that the network was made for, got {X.shape[1]}")
+    check_real(xp, X, name)
+
+
+def check_real(xp: Any, x: Array, name: str) -> None:
+    try:
+        real = xp.isdtype(x.dtype, ("bool", "integral", "real floating"))
+    except TypeError:  # NumPy's answer for objects and strings
+        real = False
+    if not real or getattr(x.dtype, "hasobject", False):
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}; use astype")
+
+
+def check_values(X: Array, y: Array, limits: tuple[float | None, float | None]) -> None:
+    """Raise ValueError where X or y holds NaN or infinity, or y a value outside `limits`. One read of the device."""
+    xp = namespace(X)
+    low, high = limits
+    fine_X, fine_y = _all(xp, X, _is_finite), _all(xp, y, _is_finite)
+    inside = _all(
+        xp, y, lambda xp, v: (v >= low if low is not None else v == v) & (v <= high if high is not None else v == v)
+    )
+    finite_X, finite_y, inside_y = to_numpy(xp.stack([fine_X, fine_y, inside])).tolist()
+    for name, finite in (("X", finite_X), ("y", finite_y)):
+        if not finite:
+            raise ValueError(f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same")
+    if not inside_y:
+        least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
+        raise ValueError(f"y must lie in [{_bound(low)}, {_bound(high)}], got values from {least:g} to {most:g}")
+
+
+def _bound(value: float | None) -> str:
+    return "..." if value is None else f"{value:g}"
+
+
+def _all(xp: Any, x: Array, test: Any) -> Array:
+    """Whether all elements pass, as a 0-d array."""
+    rows = max(1, _PIECE // max(1, math.prod(x.shape[1:])))
+    checks = [xp.all(test(xp, x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
+    return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))
+
+
+def _is_finite(xp: Any, x: Array) -> Array:
+    return xp.isfinite(x) if xp.isdtype(x.dtype, "real floating") else x == x

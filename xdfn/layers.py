@@ -1,0 +1,325 @@
+"""A layer turns inputs x (n, n_in) into outputs y (n, n_out), and the gradient of the loss at its outputs into the
+gradients at its inputs and parameters. Forward and backward stand side by side, their terms in the same order.
+
+A layer has two faces and one body. The pure face, `init`, `apply` and `pullback`, is what the author of a layer
+writes; networks train through it. The notebook's face, an object that keeps parameters, inputs and gradients, is
+written once, in the base class, out of those three.
+"""
+
+import copy
+from typing import Any, ClassVar, NamedTuple, Self
+
+from xdfn import random
+from xdfn._backend import Array, Place, namespace, place, product, put, real_dtype, require_place
+from xdfn._spec import Part, Registry, integer, number
+from xdfn.activations import ActivationBase, activations
+from xdfn.initializers import InitializerBase, initializers
+from xdfn.optimizers import OptimizerInitializer
+
+Params = dict[str, Array]
+Buffers = dict[str, Array]
+Gradients = dict[str, Any]  # arrays, or pairs (A, B) that stand for the product A B
+
+
+class Context(NamedTuple):
+    """What a layer is told in training beyond its input. At inference there is none.
+
+    Attributes
+    ----------
+    key : (int32, int32)
+        Where this layer's random bits of this step come from (`random.uniform_bits`).
+    weight : float or array (n,)
+        The weights of the rows, as the loss gets them.
+    """
+
+    key: random.Key
+    weight: Any = None
+
+
+class LayerBase(Part):
+    """Base of the layers. Write `apply` and `pullback`; `init` where there are parameters or the width changes.
+
+    Attributes
+    ----------
+    params, gradients : dict of arrays by name, such as ``{"W": (n_in, n_out), "b": (1, n_out)}``
+    buffers : dict of arrays that training updates without a gradient
+    X : list of the inputs retained by `forward` for `backward`
+    n_in, n_out : int, or None while unknown
+    optimizer : the rule that moves the parameters; ``None`` at construction means ``"sgd(lr=0.01)"``, or the model's
+    """
+
+    prefix: ClassVar[str] = ""  # of its name within a model; the class's name if empty
+    draws: ClassVar[bool] = False  # whether `apply` uses the context's random key
+
+    n_in: int | None = None
+    n_out: int | None = None
+    acti_fn: ActivationBase | None = None
+
+    def __init__(self, optimizer: Any = None) -> None:
+        self.own_optimizer = optimizer is not None
+        self.optimizer = copy.deepcopy(OptimizerInitializer(optimizer)())
+        self.params: Params = {}
+        self.buffers: Buffers = {}
+        self.gradients: Params = {}
+        self.X: list[Array] = []
+        self._caches: list[Any] = []
+        self._calls = 0
+        self.is_initialized = False
+
+    # -- the pure face --
+
+    def init(self, rng: Any, n_in: int) -> tuple[Params, Buffers, int]:
+        """Draw parameters and buffers for `n_in` features, as NumPy arrays; return them with the number of outputs."""
+        return {}, {}, n_in
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference."""
+        raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx)")
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        """The gradients at the inputs (n, n_in), None unless asked for, and at the parameters, from dy (n, n_out)."""
+        raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
+
+    # -- the notebook's face --
+
+    def initialize(self, n_in: int, where: Place, dtype: Any, rng: Any) -> None:
+        """Make the parameters for inputs of `n_in` features."""
+        params, buffers, self.n_out = self.init(rng, n_in)
+        self.n_in = n_in
+        self.params = {name: put(value, where, dtype) for name, value in params.items()}
+        self.buffers = {name: put(value, where, dtype) for name, value in buffers.items()}
+        self.gradients = {name: namespace(value).zeros_like(value) for name, value in self.params.items()}
+        self.is_initialized = True
+
+    def forward(self, X: Array, retain_derived: bool = True) -> Array:
+        """The outputs (n, n_out) for inputs X (n, n_in).
+
+        With `retain_derived` the call is a step of training: the input is kept for `backward`, and Dropout drops.
+        """
+        if not self.is_initialized:
+            self.initialize(X.shape[-1], place(X), real_dtype(X), random.generator(random.new_seed(), random.WEIGHTS))
+        require_place(place(X), f"convert the parameters of {type(self).__name__} or the input", **self.params)
+        ctx = None
+        if retain_derived:
+            self._calls += 1
+            ctx = Context(random.mask_key(random.new_seed() if self.draws else 0, 0, self._calls))
+        y, cache, self.buffers = self.apply(self.params, self.buffers, X, ctx)
+        if retain_derived:
+            self.X.append(X)
+            self._caches.append(cache)
+        return y
+
+    def backward(self, dLda: Any, retain_grads: bool = True) -> Any:
+        """The gradient at the inputs (n, n_in) from that at the outputs (n, n_out); adds to `gradients`.
+
+        After k retained forwards, a list of k gradients gives a list of k.
+        """
+        given = list(dLda) if isinstance(dLda, (list, tuple)) else [dLda]
+        if len(given) != len(self._caches):
+            raise ValueError(
+                f"backward expects one gradient for each of the {len(self._caches)} retained forwards, "
+                f"got {len(given)}; flush_gradients() forgets them"
+            )
+        dX = []
+        for dy, cache in zip(given, self._caches, strict=True):
+            dx, gradients = self.pullback(self.params, cache, dy)
+            dX.append(dx)
+            if retain_grads:
+                for name, gradient in gradients.items():
+                    self.gradients[name] = self.gradients[name] + product(gradient)
+        return dX if isinstance(dLda, (list, tuple)) and len(dX) > 1 else dX[0]
+
+    def update(self) -> None:
+        """Move each parameter by the optimizer and the gradient gathered for it."""
+        for name, gradient in self.gradients.items():
+            self.params[name] = self.optimizer(self.params[name], gradient, name)
+
+    def flush_gradients(self) -> None:
+        """Zero the gradients and forget the retained inputs."""
+        self.X, self._caches = [], []
+        self.gradients = {name: namespace(value).zeros_like(value) for name, value in self.params.items()}
+
+    def clone(self, *, bare: bool = False) -> Self:
+        """A layer of its own with the same hyper-parameters and, unless `bare`, the same parameters and buffers."""
+        new = copy.copy(self)
+        new.optimizer = copy.deepcopy(self.optimizer)
+        new.params, new.buffers = ({}, {}) if bare else (dict(self.params), dict(self.buffers))
+        new.flush_gradients()
+        return new
+
+    def n_out_for(self, n_in: int | None) -> int | None:
+        """The number of outputs for inputs of `n_in` features, as far as it is known before `init`."""
+        return self.n_out if self.n_out is not None else n_in
+
+    @property
+    def hyperparams(self) -> dict[str, Any]:
+        fields = {name: value for name, value in self.shown_fields().items() if name != "optimizer"}
+        sizes = {"n_in": self.n_in, "n_out": self.n_out}
+        return {
+            "layer": type(self).__name__,
+            **fields,
+            **sizes,
+            "optimizer": {"hyperparams": self.optimizer.hyperparams},
+        }
+
+
+layers: Registry[LayerBase] = Registry("layer", LayerBase)
+
+
+@layers.register("dense", "fc")
+class FullyConnected(LayerBase):
+    """y = g(x W + b), with W (n_in, n_out), b (1, n_out).
+
+    Backward, with z = x W + b: dz = g'(z) dy, dW = x^T dz, db = sum over rows of dz, dx = dz W^T.
+
+    Parameters
+    ----------
+    n_out : int
+        Number of units.
+    acti_fn : str or ActivationBase
+        The activation g, such as ``"relu"`` or ``"affine(slope=1, intercept=0)"``.
+    init_w : str or InitializerBase
+        The initialiser of W, such as ``"he_uniform"``.
+    optimizer : str or OptimizerBase, optional
+        An optimizer of its own for this layer.
+    init_b : str or InitializerBase
+        The initialiser of b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = FullyConnected(3, "relu", "he_uniform")
+    >>> layer.forward(np.ones((5, 2))).shape
+    (5, 3)
+    >>> layer.backward(np.ones((5, 3))).shape
+    (5, 2)
+    """
+
+    prefix = "FC"
+    acti_fn: ActivationBase
+
+    def __init__(self, n_out: int, acti_fn: Any, init_w: Any, optimizer: Any = None, init_b: Any = "zeros") -> None:
+        super().__init__(optimizer)
+        self.n_out = integer("n_out", n_out)
+        self.acti_fn = activations.resolve(acti_fn)
+        self.init_w, self.init_b = init_w, init_b
+        self._initializers: dict[str, InitializerBase] = {
+            "W": initializers.resolve(init_w),
+            "b": initializers.resolve(init_b),
+        }
+
+    def fields(self) -> dict[str, Any]:
+        return {**super().fields(), "init_w": self._initializers["W"], "init_b": self._initializers["b"]}
+
+    def init(self, rng: Any, n_in: int) -> tuple[Params, Buffers, int]:
+        assert self.n_out is not None
+        W = self._initializers["W"](shape=(n_in, self.n_out), rng=rng)
+        b = self._initializers["b"](shape=(1, self.n_out), rng=rng)
+        return {"W": W, "b": b}, {}, self.n_out
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        z = x @ params["W"]
+        z += params["b"]
+        y = self.acti_fn.forward(z)
+        return y, (x, z, y), buffers
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        x, z, y = cache
+        xp = namespace(x)
+        dz = self.acti_fn.pullback(z, y, dy)
+        gradients = {"W": (xp.matrix_transpose(x), dz), "b": xp.sum(dz, axis=-2, keepdims=True)}
+        dx = dz @ xp.matrix_transpose(params["W"]) if input_grad else None
+        return dx, gradients
+
+    def with_activation(self, acti_fn: Any) -> "FullyConnected":
+        """The same layer, without its arrays, with another activation."""
+        new = self.clone(bare=True)
+        new.acti_fn = activations.resolve(acti_fn)
+        return new
+
+    @property
+    def hyperparams(self) -> dict[str, Any]:
+        later = {"init_b": self.init_b} if str(self.init_b) != "zeros" else {}
+        return {
+            "layer": "FullyConnected",
+            "init_w": self.init_w,
+            **later,
+            "n_in": self.n_in,
+            "n_out": self.n_out,
+            "acti_fn": str(self.acti_fn),
+            "optimizer": {"hyperparams": self.optimizer.hyperparams},
+            "components": dict(self.params),
+        }
+
+
+@layers.register()
+class Softmax(LayerBase):
+    """y = e^x / sum e^x over each row. Backward is the Jacobian product dx = y (dy - sum(dy y)).
+
+    As the last layer before CrossEntropy it is the loss's own link, and the two are computed as one.
+    """
+
+    def __init__(self, dim: int = -1, optimizer: Any = None) -> None:
+        super().__init__(optimizer)
+        if dim not in (-1, 1):
+            raise ValueError(f"Softmax: dim must be -1 or 1, the axis of the classes, got {dim!r}")
+        self.dim = dim
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        xp = namespace(x)
+        y = xp.exp(x - xp.max(x, axis=self.dim, keepdims=True))
+        y /= xp.sum(y, axis=self.dim, keepdims=True)
+        return y, y, buffers
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        y, xp = cache, namespace(dy)
+        return y * (dy - xp.sum(dy * y, axis=self.dim, keepdims=True)), {}
+
+    @property
+    def hyperparams(self) -> dict[str, Any]:
+        return {**super().hyperparams, "layer": "SoftmaxLayer"}
+
+
+@layers.register()
+class Dropout(LayerBase):
+    """y = m x / (1 - rate), where each element of m is 0 with probability `rate` and else 1; at inference y = x
+    (Srivastava et al. 2014, JMLR 15). dx = m dy / (1 - rate).
+
+    The mask depends on the seed, the layer, the step and the place of the element within its batch alone: it is the
+    same on every library.
+    """
+
+    draws = True
+    _shown = ("rate",)
+
+    def __init__(self, rate: float = 0.5) -> None:
+        super().__init__()
+        self.rate = number("rate", rate, 0, 1, open_high=True)
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        if ctx is None or self.rate == 0:
+            return x, None, buffers
+        bits = random.uniform_bits(ctx.key, x.shape, x)
+        mask = namespace(x).astype(bits >= round(self.rate * 2**32) - 2**31, x.dtype)
+        mask *= 1 / (1 - self.rate)
+        return x * mask, mask, buffers
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        mask = cache
+        return dy if mask is None else dy * mask, {}

@@ -1,0 +1,242 @@
+"""How wrong a prediction is. A network ends in scores z; the loss owns the link that turns them into a prediction and
+gives value and gradient with respect to z in one go, which is what makes them stable: for every canonical pair
+dz = w (prediction - y).
+
+`weight` already holds the division: 1/n as a Python float, or an array (n,). The loss is sum_i w_i l_i.
+"""
+
+import inspect
+from typing import Any, ClassVar
+
+from xdfn._backend import Array, arange, namespace
+from xdfn._spec import Part, Registry
+from xdfn.activations import Affine, sigmoid, softmax
+
+Weight = Any  # a Python float, or an array (n,)
+
+
+class ObjectiveBase(Part):
+    """Base of the losses. Write `value_and_grad`, and `link` unless it is the identity.
+
+    A loss in the notebook's style, with `loss(y_true, y_pred)` and `grad(y_true, y_pred)` as means over the rows and
+    no link, works as well; it takes no sample weights.
+    """
+
+    classifies: ClassVar[bool] = False  # whether predict gives classes and evaluate gives accuracy
+    link_activation: ClassVar[str | None] = None  # the activation or layer that is the same function as `link`
+    domain: ClassVar[tuple[float | None, float | None]] = (None, None)  # the range of targets
+
+    def link(self, z: Array) -> Array:
+        """The prediction for the scores z (n, m), of the same shape."""
+        return z
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        """sum_i w_i l_i as a 0-d array, and its gradient with respect to z (n, m)."""
+        if type(self).loss is ObjectiveBase.loss or type(self).grad is ObjectiveBase.grad:
+            raise NotImplementedError(f"{type(self).__name__} must define value_and_grad(y, z, weight)")
+        if not isinstance(weight, float):
+            raise ValueError(
+                f"{type(self).__name__} defines loss and grad as means over the rows and so takes no sample weights; "
+                "define value_and_grad(y, z, weight)"
+            )
+        y, n = aligned(y, z), z.shape[0]
+        more = {"z": z, "acti_fn": Affine()} if "acti_fn" in inspect.signature(self.grad).parameters else {}
+        scale = n * weight
+        return self.loss(y, z) * scale, self.grad(y, z, **more) * scale
+
+    def decide(self, z: Array) -> Array:
+        """What `predict` answers for the scores z (n, m)."""
+        return self.link(z)
+
+    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
+        """For a classifier: how many of the decisions on z are right, as a 0-d array, and of how many."""
+        raise NotImplementedError(f"{type(self).__name__} does not classify")
+
+    def check_shape(self, y: Array, n_out: int) -> None:
+        """Raise ValueError unless y has the shape and the kind of dtype of targets for `n_out` outputs."""
+        if not (y.shape[1:] == (n_out,) or (y.ndim == 1 and n_out == 1)):
+            raise ValueError(
+                f"{self} with {n_out} outputs expects y of shape (n, {n_out}){' or (n,)' if n_out == 1 else ''}, "
+                f"got {tuple(y.shape)}"
+            )
+
+    def limits(self, y: Array, n_out: int) -> tuple[float | None, float | None]:
+        """The smallest and the largest value that y may hold."""
+        return self.domain
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        raise NotImplementedError("a loss defines loss(y_true, y_pred)")
+
+    @staticmethod
+    def grad(y_true: Array, y_pred: Array) -> Array:
+        raise NotImplementedError("a loss defines grad(y_true, y_pred)")
+
+    def __call__(self, y_true: Array, y_pred: Array) -> Array:
+        return self.loss(y_true, y_pred)
+
+
+losses: Registry[ObjectiveBase] = Registry("loss", ObjectiveBase)
+
+
+def aligned(y: Array, z: Array) -> Array:
+    """Targets in the shape and dtype of z. (n,) stands for (n, 1); nothing else is broadcast."""
+    xp = namespace(z)
+    if y.ndim == 1 and z.ndim == 2 and z.shape[-1] == 1:
+        y = xp.reshape(y, (-1, 1))
+    if y.shape != z.shape:
+        raise ValueError(f"expected targets of the shape of the predictions {tuple(z.shape)}, got {tuple(y.shape)}")
+    return y if y.dtype == z.dtype else xp.astype(y, z.dtype)
+
+
+def one_hot(y: Array, like: Array) -> Array:
+    """Labels (n,) as rows of a unit matrix, (n, m) in the dtype of `like` (n, m)."""
+    xp = namespace(like)
+    labels = xp.reshape(xp.astype(y, xp.int32), (-1, 1))
+    return xp.astype(labels == arange(like.shape[-1], "int32", like), like.dtype)
+
+
+def _total(values: Array, weight: Weight) -> Array:
+    """sum_i w_i sum_j v_ij"""
+    return (
+        namespace(values).sum(_weighted(values, weight))
+        if not isinstance(weight, float)
+        else namespace(values).sum(values) * weight
+    )
+
+
+def _weighted(values: Array, weight: Weight) -> Array:
+    return values * (weight if isinstance(weight, float) else namespace(values).reshape(weight, (-1, 1)))
+
+
+def _at_least_tiny(p: Array) -> Array:
+    xp = namespace(p)
+    return xp.maximum(p, float(xp.finfo(p.dtype).smallest_normal))
+
+
+@losses.register("mse")
+class SquaredError(ObjectiveBase):
+    """l = 1/2 sum_j (p_j - y_j)^2 with the link p = z; dz = w (z - y).
+
+    Notes
+    -----
+    PyTorch's and Keras's mean squared error has no 1/2 and divides by the number of outputs as well.
+    """
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        difference = z - aligned(y, z)
+        return _total(0.5 * difference * difference, weight), _weighted(difference, weight)
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        difference = y_pred - aligned(y_true, y_pred)
+        return namespace(y_pred).sum(difference * difference) / (2 * y_pred.shape[0])
+
+    @staticmethod
+    def grad(y_true: Array, y_pred: Array, z: Array, acti_fn: Any) -> Array:  # type: ignore[override]
+        """The gradient with respect to the scores z of a last layer y_pred = g(z)."""
+        return (y_pred - aligned(y_true, y_pred)) * acti_fn.grad(z) / y_pred.shape[0]
+
+
+@losses.register("categorical_cross_entropy")
+class CrossEntropy(ObjectiveBase):
+    """l = -sum_j y_j log p_j with the link p = softmax(z); dz = w (p - y).
+
+    y is one-hot (n, m), rows of probabilities, or class numbers (n,) of an integer dtype. `loss` and `grad`, as in
+    the notebook, take probabilities.
+    """
+
+    classifies = True
+    link_activation = "Softmax"
+    domain = (0, 1)
+
+    def link(self, z: Array) -> Array:
+        return softmax(z)
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        xp = namespace(z)
+        y = self._targets(y, z)
+        shifted = z - xp.max(z, axis=-1, keepdims=True)
+        p = xp.exp(shifted)
+        total = xp.sum(p, axis=-1, keepdims=True)
+        shifted -= xp.log(total)  # now log p
+        p /= total
+        p -= y
+        return -_total(y * shifted, weight), _weighted(p, weight)
+
+    @staticmethod
+    def _targets(y: Array, z: Array) -> Array:
+        return one_hot(y, z) if y.ndim == 1 else aligned(y, z)
+
+    def decide(self, z: Array) -> Array:
+        return namespace(z).argmax(z, axis=-1)
+
+    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
+        xp, classes = namespace(z), self.decide(z)
+        y = xp.astype(y, classes.dtype) if y.ndim == 1 else xp.argmax(y, axis=-1)
+        return xp.sum(xp.astype(classes == y, xp.int32)), z.shape[0]
+
+    def check_shape(self, y: Array, n_out: int) -> None:
+        if y.ndim == 1:
+            if not namespace(y).isdtype(y.dtype, ("integral", "bool")):
+                raise ValueError(
+                    f"CrossEntropy expects class numbers (n,) of an integer dtype, got {y.dtype}: use astype"
+                )
+        elif y.shape[1:] != (n_out,):
+            raise ValueError(
+                f"CrossEntropy with {n_out} outputs expects y one-hot of shape (n, {n_out}) or class numbers (n,), "
+                f"got {tuple(y.shape)}"
+            )
+
+    def limits(self, y: Array, n_out: int) -> tuple[float | None, float | None]:
+        return (0, n_out - 1) if y.ndim == 1 else self.domain
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        xp = namespace(y_pred)
+        return -xp.sum(CrossEntropy._targets(y_true, y_pred) * xp.log(_at_least_tiny(y_pred))) / y_pred.shape[0]
+
+    @staticmethod
+    def grad(y_true: Array, y_pred: Array) -> Array:
+        """The gradient with respect to the scores z, where y_pred = softmax(z)."""
+        return (y_pred - CrossEntropy._targets(y_true, y_pred)) / y_pred.shape[0]
+
+
+@losses.register("bernoulli", "log_loss")
+class BinaryCrossEntropy(ObjectiveBase):
+    """l = -sum_j [y_j log p_j + (1 - y_j) log(1 - p_j)] with the link p = sigmoid(z); dz = w (p - y).
+
+    Computed as max(z, 0) - y z + log(1 + e^-|z|). Several outputs are several independent yes-or-no questions.
+    """
+
+    classifies = True
+    link_activation = "Sigmoid"
+    domain = (0, 1)
+
+    def link(self, z: Array) -> Array:
+        return sigmoid(z)
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        xp, y = namespace(z), aligned(y, z)
+        values = xp.maximum(z, 0.0) - y * z + xp.log1p(xp.exp(-xp.abs(z)))
+        return _total(values, weight), _weighted(sigmoid(z) - y, weight)
+
+    def decide(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.astype(z > 0, xp.int32)
+
+    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
+        xp = namespace(z)
+        right = (z > 0) == (aligned(y, z) > 0.5)
+        return xp.sum(xp.astype(right, xp.int32)), z.shape[0] * z.shape[1]
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        xp, y = namespace(y_pred), aligned(y_true, y_pred)
+        values = y * xp.log(_at_least_tiny(y_pred)) + (1.0 - y) * xp.log(_at_least_tiny(1.0 - y_pred))
+        return -xp.sum(values) / y_pred.shape[0]
+
+    @staticmethod
+    def grad(y_true: Array, y_pred: Array) -> Array:
+        """The gradient with respect to the scores z, where y_pred = sigmoid(z)."""
+        return (y_pred - aligned(y_true, y_pred)) / y_pred.shape[0]

@@ -1,0 +1,272 @@
+"""A network is a value: layers in a row, a loss at the end, an optimizer for every parameter. Training is a fold over
+batches, and this module is the function that is folded: pure, apart from consuming the state that it is given.
+
+All arrays of a run live in one tree, `TrainState`. Parameters that share an optimizer lie end to end in one vector
+where that is what the library wants (`_backend.flat`); the layers see views.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from xdfn import random
+from xdfn._backend import Array, concatenate, flat, namespace, product, writes
+from xdfn._backend import copy as fresh
+from xdfn._backend import place as place_of
+from xdfn._spec import key
+from xdfn.layers import Context, FullyConnected, LayerBase, Softmax
+from xdfn.losses import ObjectiveBase
+from xdfn.optimizers import OptimizerBase, Rates
+
+LayerTree = Sequence[dict[str, Any]]  # for each layer, something by the name of its parameters
+
+
+class TrainState(NamedTuple):
+    """Everything that training changes.
+
+    Attributes
+    ----------
+    params : tuple of one array a segment
+    buffers : tuple of one dict of arrays a layer
+    slots : tuple of one tuple of arrays a segment, the optimizer's memory
+    sums : dict of 0-d arrays: ``"loss"``, the sum over the rows of the epoch so far
+    step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
+    """
+
+    params: tuple[Array, ...]
+    buffers: tuple[dict[str, Array], ...]
+    slots: tuple[tuple[Array, ...], ...]
+    sums: dict[str, Array]
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+
+    def arrays(self) -> tuple[Any, ...]:
+        """The part of the state that a compiled step carries."""
+        return self[:4]
+
+    def with_arrays(self, arrays: tuple[Any, ...], n_steps: int) -> "TrainState":
+        params, buffers, slots, sums = arrays
+        return TrainState(params, buffers, slots, sums, self.step + n_steps, self.epoch, self.batch + n_steps)
+
+
+class Entry(NamedTuple):
+    """A parameter's place in its segment."""
+
+    layer: int
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class Segment(NamedTuple):
+    """Parameters that one optimizer moves in one go."""
+
+    optimizer: OptimizerBase
+    entries: tuple["Entry", ...]
+
+
+class Hyper(NamedTuple):
+    """The numbers of one step, computed on the host: Python numbers, or traced ones in a compiled step."""
+
+    rates: tuple[Rates, ...]  # one a segment
+    keys: tuple[random.Key, ...]  # one a layer that draws
+
+
+class Network:
+    """What there is to know of a network but its arrays.
+
+    Parameters
+    ----------
+    layers : sequence of LayerBase
+        Initialised, with their optimizers.
+    loss : ObjectiveBase
+    seed : int
+    like : array
+        Says on which library the network is to run.
+    """
+
+    def __init__(self, layers: Sequence[LayerBase], loss: ObjectiveBase, seed: int, like: Array) -> None:
+        bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
+        self.layers = fold_link(bare, loss)
+        self.n_layers = len(bare)  # a folded one has no parameters but its place in the trees
+        self.loss = copy.deepcopy(loss)
+        self.seed = seed
+        self.place = place_of(like)
+        self.flat = flat(self.place.xp)
+        self.segments = self._segments(bare, [layer.params for layer in layers])
+        self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
+
+    def _segments(self, layers: Sequence[LayerBase], params: LayerTree) -> tuple[Segment, ...]:
+        segments: list[Segment] = []
+        for i, layer in enumerate(layers):
+            for name, value in params[i].items():
+                shared = self.flat and segments and segments[-1].optimizer == layer.optimizer
+                before = segments.pop().entries if shared else ()
+                start = before[-1].stop if before else 0
+                entry = Entry(i, name, tuple(value.shape), start, start + math.prod(value.shape))
+                segments.append(Segment(layer.optimizer, (*before, entry)))
+        return tuple(segments)
+
+    def key(self) -> Any:
+        """What a compiled step depends on. The numbers that change from step to step are not in it."""
+        layers = tuple(key(layer, without=("optimizer",)) for layer in self.layers)
+        rules = tuple(
+            (key(segment.optimizer, segment.optimizer.per_step), segment.entries) for segment in self.segments
+        )
+        return layers, key(self.loss), rules
+
+    def hyper(self, step: int) -> Hyper:
+        """The numbers of a step, counted from 0."""
+        rates = tuple(segment.optimizer.rates(step + 1) for segment in self.segments)
+        return Hyper(rates, tuple(random.mask_key(self.seed, i, step) for i in self._drawing))
+
+    # -- between the state's segments and the layers' dicts --
+
+    def pack(self, tree: LayerTree) -> tuple[Array, ...]:
+        """Arrays by layer and name, as fresh arrays by segment."""
+        return tuple(self._join([tree[e.layer][e.name] for e in segment.entries]) for segment in self.segments)
+
+    def _join(self, pieces: Sequence[Array]) -> Array:
+        return concatenate(pieces) if self.flat else fresh(pieces[0])
+
+    def unpack(self, arrays: Sequence[Array]) -> list[dict[str, Array]]:
+        """Arrays by segment, as arrays by layer and name: views where the library has views."""
+        tree: list[dict[str, Array]] = [{} for _ in range(self.n_layers)]
+        for segment, x in zip(self.segments, arrays, strict=True):
+            for e in segment.entries:
+                tree[e.layer][e.name] = namespace(x).reshape(x[e.start : e.stop], e.shape) if self.flat else x
+        return tree
+
+    def pack_slots(self, tree: LayerTree, params: Sequence[Array]) -> tuple[tuple[Array, ...], ...]:
+        """The optimizers' memory: from a tree of {slot: array} by layer and parameter, and new where that has none."""
+        packed = []
+        for segment, p in zip(self.segments, params, strict=True):
+            rule = segment.optimizer
+            kept = [tree[e.layer].get(e.name, {}) for e in segment.entries]
+            fits = all(memory.keys() == set(rule.slots) for memory in kept)
+            packed.append(
+                tuple(self._join([memory[slot] for memory in kept]) for slot in rule.slots)
+                if fits
+                else rule.init_slots(p)
+            )
+        return tuple(packed)
+
+    def unpack_slots(self, slots: Sequence[Sequence[Array]]) -> list[dict[str, dict[str, Array]]]:
+        """The memory as a tree of {slot: array} by layer and parameter."""
+        tree: list[dict[str, dict[str, Array]]] = [{} for _ in range(self.n_layers)]
+        for segment, arrays in zip(self.segments, slots, strict=True):
+            for slot, x in zip(segment.optimizer.slots, arrays, strict=True):
+                for e in segment.entries:
+                    memory = tree[e.layer].setdefault(e.name, {})
+                    memory[slot] = namespace(x).reshape(x[e.start : e.stop], e.shape) if self.flat else x
+        return tree
+
+    def init_sums(self, dtype: Any) -> dict[str, Array]:
+        return {"loss": self.place.xp.zeros((), dtype=dtype, device=self.place.device)}
+
+    def gradient_buffers(self, state: TrainState) -> tuple[Array | None, ...]:
+        """A vector a segment for the gradients, written anew in every step; None where the library cannot."""
+        return tuple(namespace(p).empty_like(p) if self.flat and writes(p) else None for p in state.params)
+
+    def state(self, arrays: tuple[Any, ...]) -> TrainState:
+        return TrainState(*arrays)
+
+    # -- the mathematics --
+
+    def forward(
+        self, params: LayerTree, buffers: LayerTree, x: Array, hyper: Hyper | None = None, weight: Any = None
+    ) -> tuple[Array, list[Any], tuple[Any, ...]]:
+        """Scores z (n, n_out), what `backward` will need, and the buffers. Without `hyper`: inference."""
+        keys = iter(hyper.keys) if hyper is not None else iter(())
+        caches, after = [], []
+        for layer, p, s in zip(self.layers, params, buffers, strict=False):  # a folded layer has no turn
+            ctx = None if hyper is None else Context(next(keys) if layer.draws else (1, 0), weight)
+            x, cache, s = layer.apply(p, s, x, ctx)
+            caches.append(cache)
+            after.append(s)
+        return x, caches, tuple(after)
+
+    def backward(self, params: LayerTree, caches: Sequence[Any], dz: Array) -> list[dict[str, Any]]:
+        """The gradients of the parameters, by layer. Below the first layer with parameters nothing is computed."""
+        first = min((i for i, p in enumerate(params) if p), default=len(params))
+        gradients: list[dict[str, Any]] = [{} for _ in self.layers]
+        dx: Any = dz
+        for i in range(len(self.layers) - 1, first - 1, -1):
+            dx, gradients[i] = self.layers[i].pullback(params[i], caches[i], dx, i > first)
+        return gradients
+
+    def gather(self, gradients: LayerTree, buffers: Sequence[Array | None]) -> list[Array]:
+        """The gradients by segment."""
+        pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
+        if not self.flat:
+            return [product(piece) for (piece,) in pieces]
+        return [concatenate(piece, out) for piece, out in zip(pieces, buffers, strict=True)]
+
+    def step(
+        self,
+        state: TrainState,
+        x: Array,
+        y: Array,
+        weight: Any,
+        hyper: Hyper,
+        buffers: Sequence[Array | None] | None = None,
+    ) -> tuple[TrainState, Array]:
+        """One step of training on a batch: the new state, and the loss before the step.
+
+        Parameters
+        ----------
+        state : TrainState
+            Consumed.
+        x : array (n, n_in)
+        y : array (n,) or (n, n_out)
+        weight : float or array (n,)
+            The weight of a row, the division by n included.
+        hyper : Hyper
+        buffers : from `gradient_buffers`, optional
+        """
+        dtype = state.sums["loss"].dtype
+        if x.dtype != dtype:
+            x = namespace(x).astype(x, dtype)
+        params = self.unpack(state.params)
+        z, caches, layer_buffers = self.forward(params, state.buffers, x, hyper, weight)
+        loss, dz = self.loss.value_and_grad(y, z, weight)
+        gradients = self.gather(self.backward(params, caches, dz), buffers or (None,) * len(self.segments))
+        moved = [
+            segment.optimizer.apply(p, g, s, rates)
+            for segment, p, g, s, rates in zip(
+                self.segments, state.params, gradients, state.slots, hyper.rates, strict=True
+            )
+        ]
+        sums = {"loss": state.sums["loss"] + loss * float(x.shape[0])}
+        new = TrainState(
+            tuple(p for p, _ in moved),
+            layer_buffers,
+            tuple(s for _, s in moved),
+            sums,
+            state.step + 1,
+            state.epoch,
+            state.batch + 1,
+        )
+        return new, loss
+
+
+def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:
+    """Scores at inference."""
+    for layer, p, s in zip(layers, params, buffers, strict=False):
+        x, _, _ = layer.apply(p, s, x)
+    return x
+
+
+def fold_link(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
+    """The layers without a last activation or layer that the loss computes as its own link."""
+    if loss.link_activation is None or not layers:
+        return tuple(layers)
+    *rest, last = layers
+    if isinstance(last, Softmax) and loss.link_activation == type(last).__name__:
+        return tuple(layers)[:-1]
+    if isinstance(last, FullyConnected) and loss.link_activation == type(last.acti_fn).__name__:
+        return (*rest, last.with_activation("affine"))
+    return tuple(layers)

@@ -1,0 +1,96 @@
+"""Where every random number comes from. The array standard has no generator and each library's own draws other
+numbers, so a draw here is a pure function of (seed, purpose, counter): one seed is one network on every library.
+
+Initial weights and orders come from NumPy's Philox generator on the host. Dropout masks are a hash of the position,
+computed on the device in int32 arithmetic, which wraps alike everywhere.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xdfn._backend import Array, arange, namespace
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+# Purposes. A number once given is never reused: saved models depend on it.
+WEIGHTS, ORDER, MASK = 0, 1, 2
+
+
+def new_seed() -> int:
+    """A seed from NumPy's global generator, so that `numpy.random.seed` steers code that names no seed."""
+    return int(np.random.randint(2**31 - 1))
+
+
+def generator(seed: int, purpose: int, counter: int = 0) -> "Generator":
+    """NumPy's Philox generator (Salmon et al. 2011, doi:10.1145/2063384.2063405) at the start of a stream of its own.
+
+    >>> float(generator(0, WEIGHTS).random()) == float(generator(0, WEIGHTS).random())
+    True
+    >>> float(generator(0, WEIGHTS).random()) == float(generator(0, WEIGHTS, 1).random())
+    False
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose, counter))))
+
+
+def permutation(seed: int, epoch: int, n: int) -> "np.ndarray[Any, np.dtype[np.int32]]":
+    """The order of `n` rows in an epoch: int32 (n,), on the host."""
+    return generator(seed, ORDER, epoch).permutation(n).astype(np.int32)
+
+
+_MASK64 = 2**64 - 1
+
+
+def hash_ints(*values: int) -> int:
+    """64 bits that depend on all of the non-negative `values`.
+
+    The finaliser of splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), chained.
+    """
+    h = len(values)
+    for value in values:
+        while True:
+            h = (h + 0x9E3779B97F4A7C15 + (value & _MASK64)) & _MASK64
+            h = ((h ^ (h >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
+            h = ((h ^ (h >> 27)) * 0x94D049BB133111EB) & _MASK64
+            h ^= h >> 31
+            value >>= 64
+            if not value:
+                break
+    return h
+
+
+Key = tuple[int, int]
+
+
+def mask_key(seed: int, layer: int, step: int) -> Key:
+    """The two int32 numbers from which `uniform_bits` makes the mask of one layer in one step. The first is odd."""
+    h = hash_ints(seed, MASK, layer, step)
+    return _signed(h | 1), _signed(h >> 32)
+
+
+def _signed(value: int) -> int:
+    return (value & 0xFFFFFFFF) - 2**32 if value & 0x80000000 else value & 0xFFFFFFFF
+
+
+def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
+    """int32 numbers, uniform over all 2**32 values, of `shape` on the device of `like`.
+
+    Element i is mix(stride i + offset) with (stride, offset) = `key`; mix is the 32-bit finaliser "lowbias32" of
+    C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
+    The lanes stay 1-d because NumPy warns when 0-d integers overflow.
+    """
+    xp = namespace(like)
+    n = 1
+    for extent in shape:
+        n *= extent
+    stride, offset = key
+    x = arange(n, "int32", like)
+    x *= stride
+    x += offset
+    x ^= (x >> 16) & 0xFFFF
+    x *= 0x21F0AAAD
+    x ^= (x >> 15) & 0x1FFFF
+    x *= -0x2CA5D269  # 0xD35A2D97 as a signed number
+    x ^= (x >> 15) & 0x1FFFF
+    return xp.reshape(x, shape)

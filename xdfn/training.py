@@ -1,0 +1,92 @@
+"""Training is a fold: the state goes from batch to batch, epoch to epoch. Nothing is read from the device within an
+epoch; at its end one packed read brings the loss, and says whether all is still finite.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+from xdfn import random
+from xdfn._backend import Array, advance, copy, namespace, put, to_numpy
+from xdfn.data import spans
+from xdfn.network import Network, TrainState
+
+OnBatch = Callable[[int, int, float], None]  # number of the batch from 1, number of batches, loss
+
+
+def epochs(
+    net: Network,
+    state: TrainState,
+    X: Array,
+    y: Array,
+    *,
+    n_epochs: int,
+    batch_size: int,
+    weight: Array | None = None,
+    on_batch: OnBatch | None = None,
+) -> Iterator[tuple[TrainState, float]]:
+    """Train, and after each epoch give the state and the mean loss over its rows.
+
+    The state given last is good whatever happens next, an interrupt included: the work goes on in a second tree,
+    which is refreshed from it. A state given earlier is written over.
+
+    Parameters
+    ----------
+    state : TrainState
+        Consumed.
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+    weight : array (n,), optional
+        Weights of the rows, with mean 1.
+    on_batch : callable, optional
+        Called after each batch; this reads the device every time.
+
+    Raises
+    ------
+    FloatingPointError
+        At the end of an epoch in which the loss or a parameter became NaN or infinite.
+    """
+    n = X.shape[0]
+    batch_size = min(batch_size, n)
+    good, work = state, None
+    for _ in range(n_epochs):
+        work = copy(good, work)
+        order = put(random.permutation(net.seed, work.epoch, n), net.place)
+        work = _epoch(net, work, X, y, order, batch_size, weight, on_batch)
+        loss, finite = _read(work, n)
+        if not finite:
+            raise FloatingPointError(
+                f"training diverged in epoch {work.epoch + 1}: mean loss {loss:g}, and the loss or a parameter is not "
+                "finite. The model is as it was after the epoch before; try a smaller learning rate, or inputs of "
+                "mean 0 and variance 1"
+            )
+        work = work._replace(epoch=work.epoch + 1, batch=0, sums=net.init_sums(work.sums["loss"].dtype))
+        good, work = work, good
+        yield good, loss
+
+
+def _epoch(
+    net: Network,
+    state: TrainState,
+    X: Array,
+    y: Array,
+    order: Array,
+    batch_size: int,
+    weight: Array | None,
+    on_batch: OnBatch | None,
+) -> TrainState:
+    """All batches in the given order: the full ones in one go, the short last one by itself."""
+    n = order.shape[0]
+    full = n - n % batch_size
+    chunk = full if on_batch is None else batch_size
+    for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
+        state, loss = advance(net, state, X, y, order[start:stop], min(batch_size, stop - start), weight)
+        if on_batch is not None:
+            on_batch(state.batch, math.ceil(n / batch_size), float(to_numpy(loss)))
+    return state
+
+
+def _read(state: TrainState, n: int) -> tuple[float, bool]:
+    """The mean loss of the epoch, and whether it and all parameters are finite, in one read."""
+    xp = namespace(state.sums["loss"])
+    totals = [xp.sum(p) for p in state.params]
+    loss_sum, *rest = to_numpy(xp.stack([state.sums["loss"], *totals])).tolist()
+    return loss_sum / n, all(map(math.isfinite, (loss_sum, *rest)))
