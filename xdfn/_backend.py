@@ -280,15 +280,12 @@ def _size(x: Array) -> int:
 @contextlib.contextmanager
 def quiet(x: Array) -> Iterator[None]:
     """No tape and no warnings: the gradients are our own, and a divergence is reported at the end of the epoch."""
-    library = _library(namespace(x))
-    if library == "torch":
+    if _library(namespace(x)) == "torch":
         with namespace(x).no_grad():
             yield
-    elif library == "numpy":
+    else:  # NumPy, and what computes with it
         with np.errstate(all="ignore"):
             yield
-    else:
-        yield
 
 
 def advance(

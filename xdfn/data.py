@@ -3,7 +3,7 @@ may enter a network: one look at their shapes, and one read of the device for al
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,29 +63,34 @@ def check_values(X: Array, y: Array, limits: tuple[float | None, float | None]) 
     """Raise ValueError where X or y holds NaN or infinity, or y a value outside `limits`. One read of the device."""
     xp = namespace(X)
     low, high = limits
-    fine_X, fine_y = _all(xp, X, _is_finite), _all(xp, y, _is_finite)
-    inside = _all(
-        xp, y, lambda xp, v: (v >= low if low is not None else v == v) & (v <= high if high is not None else v == v)
-    )
-    finite_X, finite_y, inside_y = to_numpy(xp.stack([fine_X, fine_y, inside])).tolist()
-    for name, finite in (("X", finite_X), ("y", finite_y)):
-        if not finite:
+    tests: list[tuple[str, Array]] = []
+    for name, x in (("X", X), ("y", y)):
+        if xp.isdtype(x.dtype, "real floating"):
+            tests.append((name, _all(xp, x, xp.isfinite)))
+    if not xp.isdtype(y.dtype, "bool"):
+        integers = xp.isdtype(y.dtype, "integral")
+        # a bound beyond what the dtype can hold cannot be broken, nor on all libraries be compared with
+        if low is not None and not (integers and low <= xp.iinfo(y.dtype).min):
+            tests.append(("", _all(xp, y, lambda v: v >= low)))
+        if high is not None and not (integers and high >= xp.iinfo(y.dtype).max):
+            tests.append(("", _all(xp, y, lambda v: v <= high)))
+    if not tests:
+        return
+    passed = to_numpy(xp.stack([flag for _, flag in tests])).tolist()
+    for (name, _), fine in zip(tests, passed, strict=True):
+        if not fine and name:
             raise ValueError(f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same")
-    if not inside_y:
-        least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
-        raise ValueError(f"y must lie in [{_bound(low)}, {_bound(high)}], got values from {least:g} to {most:g}")
+        if not fine:
+            least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
+            raise ValueError(f"y must lie in [{_bound(low)}, {_bound(high)}], got values from {least:g} to {most:g}")
 
 
 def _bound(value: float | None) -> str:
     return "..." if value is None else f"{value:g}"
 
 
-def _all(xp: Any, x: Array, test: Any) -> Array:
+def _all(xp: Any, x: Array, test: Callable[[Array], Array]) -> Array:
     """Whether all elements pass, as a 0-d array."""
     rows = max(1, _PIECE // max(1, math.prod(x.shape[1:])))
-    checks = [xp.all(test(xp, x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
+    checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
     return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))
-
-
-def _is_finite(xp: Any, x: Array) -> Array:
-    return xp.isfinite(x) if xp.isdtype(x.dtype, "real floating") else x == x

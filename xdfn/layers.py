@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from xdfn import random
 from xdfn._backend import Array, Place, namespace, place, product, put, real_dtype, require_place
 from xdfn._spec import Part, Registry, integer, number
-from xdfn.activations import ActivationBase, activations
+from xdfn.activations import ActivationBase, Affine, activations
 from xdfn.initializers import InitializerBase, initializers
 from xdfn.optimizers import OptimizerInitializer
 
@@ -151,9 +151,14 @@ class LayerBase(Part):
         new.flush_gradients()
         return new
 
-    def n_out_for(self, n_in: int | None) -> int | None:
-        """The number of outputs for inputs of `n_in` features, as far as it is known before `init`."""
-        return self.n_out if self.n_out is not None else n_in
+    @property
+    def ending(self) -> str:
+        """The name of the function that the layer ends in, by which a loss may know its own link."""
+        return type(self).__name__
+
+    def without_ending(self) -> "LayerBase":
+        """The same layer up to that function."""
+        return Identity()
 
     @property
     def hyperparams(self) -> dict[str, Any]:
@@ -239,10 +244,13 @@ class FullyConnected(LayerBase):
         dx = dz @ xp.matrix_transpose(params["W"]) if input_grad else None
         return dx, gradients
 
-    def with_activation(self, acti_fn: Any) -> "FullyConnected":
-        """The same layer, without its arrays, with another activation."""
-        new = self.clone(bare=True)
-        new.acti_fn = activations.resolve(acti_fn)
+    @property
+    def ending(self) -> str:
+        return type(self.acti_fn).__name__
+
+    def without_ending(self) -> LayerBase:
+        new = self.clone()
+        new.acti_fn = Affine()
         return new
 
     @property
@@ -258,6 +266,20 @@ class FullyConnected(LayerBase):
             "optimizer": {"hyperparams": self.optimizer.hyperparams},
             "components": dict(self.params),
         }
+
+
+class Identity(LayerBase):
+    """y = x: what is left of a layer that the loss computes as its own link."""
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        return x, None, buffers
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        return dy, {}
 
 
 @layers.register()

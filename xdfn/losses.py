@@ -23,7 +23,7 @@ class ObjectiveBase(Part):
     """
 
     classifies: ClassVar[bool] = False  # whether predict gives classes and evaluate gives accuracy
-    link_activation: ClassVar[str | None] = None  # the activation or layer that is the same function as `link`
+    link_ending: ClassVar[str | None] = None  # the activation or layer that is the same function as `link`
     domain: ClassVar[tuple[float | None, float | None]] = (None, None)  # the range of targets
 
     def link(self, z: Array) -> Array:
@@ -147,7 +147,7 @@ class CrossEntropy(ObjectiveBase):
     """
 
     classifies = True
-    link_activation = "Softmax"
+    link_ending = "Softmax"
     domain = (0, 1)
 
     def link(self, z: Array) -> Array:
@@ -210,7 +210,7 @@ class BinaryCrossEntropy(ObjectiveBase):
     """
 
     classifies = True
-    link_activation = "Sigmoid"
+    link_ending = "Sigmoid"
     domain = (0, 1)
 
     def link(self, z: Array) -> Array:

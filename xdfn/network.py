@@ -15,7 +15,7 @@ from xdfn._backend import Array, concatenate, flat, namespace, product, writes
 from xdfn._backend import copy as fresh
 from xdfn._backend import place as place_of
 from xdfn._spec import key
-from xdfn.layers import Context, FullyConnected, LayerBase, Softmax
+from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
 from xdfn.optimizers import OptimizerBase, Rates
 
@@ -91,7 +91,6 @@ class Network:
     def __init__(self, layers: Sequence[LayerBase], loss: ObjectiveBase, seed: int, like: Array) -> None:
         bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
         self.layers = fold_link(bare, loss)
-        self.n_layers = len(bare)  # a folded one has no parameters but its place in the trees
         self.loss = copy.deepcopy(loss)
         self.seed = seed
         self.place = place_of(like)
@@ -134,7 +133,7 @@ class Network:
 
     def unpack(self, arrays: Sequence[Array]) -> list[dict[str, Array]]:
         """Arrays by segment, as arrays by layer and name: views where the library has views."""
-        tree: list[dict[str, Array]] = [{} for _ in range(self.n_layers)]
+        tree: list[dict[str, Array]] = [{} for _ in self.layers]
         for segment, x in zip(self.segments, arrays, strict=True):
             for e in segment.entries:
                 tree[e.layer][e.name] = namespace(x).reshape(x[e.start : e.stop], e.shape) if self.flat else x
@@ -156,7 +155,7 @@ class Network:
 
     def unpack_slots(self, slots: Sequence[Sequence[Array]]) -> list[dict[str, dict[str, Array]]]:
         """The memory as a tree of {slot: array} by layer and parameter."""
-        tree: list[dict[str, dict[str, Array]]] = [{} for _ in range(self.n_layers)]
+        tree: list[dict[str, dict[str, Array]]] = [{} for _ in self.layers]
         for segment, arrays in zip(self.segments, slots, strict=True):
             for slot, x in zip(segment.optimizer.slots, arrays, strict=True):
                 for e in segment.entries:
@@ -182,7 +181,7 @@ class Network:
         """Scores z (n, n_out), what `backward` will need, and the buffers. Without `hyper`: inference."""
         keys = iter(hyper.keys) if hyper is not None else iter(())
         caches, after = [], []
-        for layer, p, s in zip(self.layers, params, buffers, strict=False):  # a folded layer has no turn
+        for layer, p, s in zip(self.layers, params, buffers, strict=True):
             ctx = None if hyper is None else Context(next(keys) if layer.draws else (1, 0), weight)
             x, cache, s = layer.apply(p, s, x, ctx)
             caches.append(cache)
@@ -255,18 +254,12 @@ class Network:
 
 def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:
     """Scores at inference."""
-    for layer, p, s in zip(layers, params, buffers, strict=False):
+    for layer, p, s in zip(layers, params, buffers, strict=True):
         x, _, _ = layer.apply(p, s, x)
     return x
 
 
 def fold_link(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
-    """The layers without a last activation or layer that the loss computes as its own link."""
-    if loss.link_activation is None or not layers:
-        return tuple(layers)
+    """The layers without a last function that the loss computes as its own link."""
     *rest, last = layers
-    if isinstance(last, Softmax) and loss.link_activation == type(last).__name__:
-        return tuple(layers)[:-1]
-    if isinstance(last, FullyConnected) and loss.link_activation == type(last.acti_fn).__name__:
-        return (*rest, last.with_activation("affine"))
-    return tuple(layers)
+    return (*rest, last.without_ending()) if last.ending == loss.link_ending else tuple(layers)

@@ -47,7 +47,7 @@ def hash_ints(*values: int) -> int:
 
     The finaliser of splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), chained.
     """
-    h = len(values)
+    h = len(values) * 0x9E3779B97F4A7C15
     for value in values:
         while True:
             h = (h + 0x9E3779B97F4A7C15 + (value & _MASK64)) & _MASK64

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+from parts import OPTIMIZERS
+
+from xdfn import DFN, ActivationBase, Dropout, FullyConnected, register
+from xdfn._backend import place
+
+
+def model(optimizer="adam(lr=0.01)"):
+    layers = [
+        FullyConnected(8, "tanh", "glorot_uniform"),
+        Dropout(0.2),
+        FullyConnected(3, "affine", "he_normal", "momentum(0.1, 0.9)"),
+    ]
+    return DFN(layers=layers, optimizer=optimizer, seed=1)
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(50, 4)), rng.integers(0, 3, 50)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_four_epochs_and_two_after_a_load_are_six(backend, data, tmp_path, optimizer):
+    X, y = backend.array(data[0], "float32"), backend.array(data[1])
+    whole = model(optimizer).fit(X, y, 6, 16, verbose=None)
+    model(optimizer).fit(X, y, 4, 16, verbose=None).save(tmp_path / "m.npz")
+    resumed = DFN.load(tmp_path / "m.npz", like=X).fit(X, y, 2, 16, verbose=None)
+    assert resumed.history == whole.history
+    for name, layer in whole.layers.items():
+        for key, value in layer.params.items():
+            assert place(resumed.layers[name].params[key]) == place(X)
+            assert (backend.numpy(resumed.layers[name].params[key]) == backend.numpy(value)).all()
+
+
+def test_a_learning_rate_changed_between_fits_is_kept(data, tmp_path):
+    m = model().fit(*data, 1, 16, verbose=None)
+    m.layers["FC1"].optimizer.lr = 0.125
+    m.save(tmp_path / "m.npz")
+    assert DFN.load(tmp_path / "m.npz").layers["FC1"].optimizer.lr == 0.125
+
+
+def test_train_there_and_serve_here(backend, data, tmp_path):
+    X, y = backend.array(data[0]), backend.array(data[1])
+    m = model().fit(X, y, 2, 16, verbose=None)
+    m.save(tmp_path / "m.npz")
+    here = DFN.load(tmp_path / "m.npz")
+    np.testing.assert_allclose(here.predict_proba(data[0]), backend.numpy(m.predict_proba(X)), rtol=1e-12)
+    m.to_numpy().fit(*data, 1, 16, verbose=None)
+    here.fit(*data, 1, 16, verbose=None)
+    assert here.history == m.history
+
+
+def test_the_short_form_and_what_was_given_come_back(data, tmp_path):
+    m = DFN(5, 3, optimizer="sgd(lr=0.5)", init_w="he_normal", seed=2).fit(*data, 1, 16, verbose=None)
+    m.save(tmp_path / "m.npz")
+    again = DFN.load(tmp_path / "m.npz")
+    assert repr(again) == repr(m)
+    assert again.summary() == m.summary()
+    assert again.hyperparams.keys() == m.hyperparams.keys()
+
+
+def test_the_file_is_readable_without_xdfn_and_without_pickle(data, tmp_path):
+    model().fit(*data, 1, 16, verbose=None).save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as file:
+        assert {"params/FC1/W", "params/FC2/b", "slots/FC1/W/m", "slots/FC2/W/v"} <= set(file.files)
+        meta = json.loads(file["xdfn.json"].tobytes())
+    assert meta["layers"]["Dropout1"] == "Dropout(rate=0.2)"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]
+
+
+def test_an_untrained_model_can_be_saved(tmp_path):
+    model().save(tmp_path / "m.npz")
+    again = DFN.load(tmp_path / "m.npz")
+    assert not again.is_initialized
+    assert repr(again) == repr(model())
+
+
+def test_bad_files_say_what_they_are(data, tmp_path):
+    (tmp_path / "text.npz").write_text("no")
+    np.savez(tmp_path / "other.npz", a=np.zeros(1))
+    np.savez(tmp_path / "objects.npz", **{"xdfn.json": np.asarray([object()])})
+    np.savez(tmp_path / "later.npz", **{"xdfn.json": np.frombuffer(b'{"format": 99}', np.uint8)})
+    for name in ("text", "other", "objects"):
+        with pytest.raises(ValueError, match="is not a model saved by xdfn"):
+            DFN.load(tmp_path / f"{name}.npz")
+    with pytest.raises(ValueError, match="has format 99"):
+        DFN.load(tmp_path / "later.npz")
+    with pytest.raises(FileNotFoundError):
+        DFN.load(tmp_path / "none.npz")
+
+
+def test_an_unregistered_part_is_refused_and_the_old_file_stays(data, tmp_path):
+    class Cube(ActivationBase):
+        def forward(self, z):
+            return z * z * z
+
+        def grad(self, z):
+            return 3 * z * z
+
+    path = tmp_path / "m.npz"
+    model().save(path)
+    before = path.read_bytes()
+    m = DFN(layers=[FullyConnected(3, Cube(), "he_normal")], seed=0).fit(*data, 1, 16, verbose=None)
+    with pytest.raises(ValueError, match=r"unknown activation 'Cube'.*register"):
+        m.save(path)
+    assert path.read_bytes() == before
+    register(Cube)
+    m.save(path)
+    assert (DFN.load(path).predict(data[0]) == m.predict(data[0])).all()

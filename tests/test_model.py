@@ -1,0 +1,400 @@
+import ast
+
+import numpy as np
+import pytest
+
+from xdfn import DFN, Adam, CrossEntropy, Dropout, FullyConnected, Softmax, SquaredError
+from xdfn._backend import place
+
+
+@pytest.fixture
+def blobs(rng):
+    y = rng.integers(0, 3, 300)
+    return rng.normal(size=(300, 4)) + 3 * np.eye(3, 4)[y], y
+
+
+def classifier(seed=0, **more):
+    layers = [FullyConnected(16, "relu", "he_uniform"), FullyConnected(3, "affine", "glorot_uniform")]
+    return DFN(layers=layers, optimizer="adam(lr=0.01)", seed=seed, **more)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "bool"])
+def test_any_real_input_trains(backend, blobs, dtype):
+    x = np.abs(blobs[0]).round().astype(dtype)
+    X, y = backend.array(x), backend.array(blobs[1])
+    model = classifier().fit(X, y, 2, 64, verbose=None)
+    W = model.layers["FC1"].params["W"]
+    assert backend.numpy(W).dtype == ("float64" if dtype == "float64" else "float32")
+    assert place(W) == place(X)
+    assert np.isfinite(model.history["loss"]).all()
+    assert tuple(model.predict_proba(X).shape) == (300, 3)
+
+
+def test_targets_of_cross_entropy(backend, blobs):
+    X, y = blobs
+    results = []
+    for target in (y, y.astype("uint8"), np.eye(3)[y], np.eye(3, dtype="int32")[y]):
+        model = classifier().fit(backend.array(X), backend.array(target), 5, 32, verbose=None)
+        predicted = model.predict(backend.array(X))
+        assert tuple(predicted.shape) == (300,)
+        accuracy = model.evaluate(backend.array(X), backend.array(target))
+        assert accuracy == pytest.approx(np.mean(backend.numpy(predicted) == y))
+        results.append((model.history["loss"], accuracy))
+    assert results[0][1] > 0.9
+    for history, accuracy in results[1:]:
+        np.testing.assert_allclose(history, results[0][0], rtol=1e-12)
+        assert accuracy == results[0][1]
+
+
+@pytest.mark.parametrize("shape", [(300,), (300, 1), (300, 2)])
+def test_targets_of_binary_cross_entropy(backend, blobs, shape):
+    X, y = blobs[0], (blobs[1] > 0).astype("float32")
+    y = np.broadcast_to(y[:, None], shape).copy() if len(shape) == 2 else y
+    model = DFN(
+        layers=[FullyConnected(shape[1] if len(shape) == 2 else 1, "sigmoid", "zeros")],
+        loss="bernoulli",
+        optimizer="adam(lr=0.1)",
+        seed=0,
+    )
+    model.fit(backend.array(X), backend.array(y), 10, 32, verbose=None)
+    predicted, p = (backend.numpy(f(backend.array(X))) for f in (model.predict, model.predict_proba))
+    assert predicted.shape == p.shape == shape
+    assert ((p > 0.5) == predicted).all()
+    assert set(np.unique(predicted)) == {0, 1}
+    accuracy = model.evaluate(backend.array(X), backend.array(y))
+    assert accuracy == pytest.approx(np.mean(predicted == y))
+    assert accuracy > 0.9
+
+
+@pytest.mark.parametrize("shape", [(300,), (300, 1), (300, 2)])
+def test_targets_of_squared_error(backend, rng, shape):
+    X = rng.normal(size=(300, 3))
+    y = X[:, 0] - 2 * X[:, 1] + 0.5
+    y = np.broadcast_to(y[:, None], shape).copy() if len(shape) == 2 else y
+    model = DFN(
+        layers=[FullyConnected(shape[1] if len(shape) == 2 else 1, "affine", "zeros")],
+        loss="squared_error",
+        optimizer="adam(lr=0.05)",
+        seed=0,
+    )
+    model.fit(backend.array(X), backend.array(y), 40, 32, verbose=None)
+    predicted = backend.numpy(model.predict(backend.array(X)))
+    assert predicted.shape == shape
+    np.testing.assert_allclose(predicted, y, atol=1e-3)
+    loss = model.evaluate(backend.array(X), backend.array(y))
+    assert loss == pytest.approx(0.5 * np.sum((predicted - y) ** 2) / 300, rel=1e-6)
+
+
+def test_least_squares_is_found(rng):
+    """A linear network under squared error, against the closed form."""
+    X, y = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
+    model = DFN(layers=[FullyConnected(2, "affine", "zeros")], loss=SquaredError(), optimizer="sgd(lr=0.5)", seed=0)
+    model.fit(X, y, 500, 50, verbose=None)
+    best = np.linalg.lstsq(np.hstack([X, np.ones((50, 1))]), y, rcond=None)[0]
+    np.testing.assert_allclose(model.layers["FC1"].params["W"], best[:3], atol=1e-9)
+    np.testing.assert_allclose(model.layers["FC1"].params["b"], best[3:], atol=1e-9)
+
+
+def test_the_loss_curve_is_that_of_scikit_learn(rng):
+    """The same network from the same weights in the same order of rows: its SGD against ours."""
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    X, y = rng.normal(size=(64, 5)), rng.normal(size=64)
+    model = DFN(
+        layers=[FullyConnected(8, "tanh", "glorot_normal"), FullyConnected(1, "affine", "glorot_normal")],
+        loss="squared_error",
+        optimizer="sgd(lr=0.05)",
+        seed=3,
+    ).initialize(X)
+    theirs = sklearn.MLPRegressor(
+        hidden_layer_sizes=(8,),
+        activation="tanh",
+        solver="sgd",
+        alpha=0,
+        momentum=0,
+        learning_rate_init=0.05,
+        batch_size=64,
+        shuffle=False,
+    )
+    theirs.partial_fit(X, y)
+    weights = [model.layers[name].params for name in ("FC1", "FC2")]
+    theirs.coefs_ = [p["W"].copy() for p in weights]
+    theirs.intercepts_ = [p["b"][0].copy() for p in weights]
+    model.fit(X, y, 20, 64, verbose=None)  # one full batch, in which the order does not matter
+    for _ in range(20):
+        theirs.partial_fit(X, y)
+    np.testing.assert_allclose(model.history["loss"], theirs.loss_curve_[1:], rtol=1e-9)
+
+
+def test_fit_evaluate_fit_is_right(backend, blobs):
+    X, y = backend.array(blobs[0]), backend.array(blobs[1])
+    whole, parts = classifier(), classifier()
+    whole.fit(X, y, 4, 64, verbose=None)
+    parts.fit(X, y, 2, 64, verbose=None)
+    parts.evaluate(X, y)
+    parts.predict(X)
+    parts.fit(X, y, 2, 64, verbose=None)
+    assert whole.history == parts.history
+    assert all(layer.X == [] for layer in parts.layers.values())
+
+
+def test_fit_and_the_notebooks_steps_mix(backend, blobs):
+    """A hand-written loop over forward, backward and update is what fit does, and either goes on from the other."""
+    x, y = blobs[0][:64], np.eye(3)[blobs[1][:64]]
+    X, Y = backend.array(x), backend.array(y)
+    by_fit, by_hand = (DFN(5, 3, optimizer="sgd(lr=0.1)", init_w="glorot_normal", seed=4) for _ in range(2))
+    by_fit.fit(X, Y, 3, 64, verbose=None)
+    for _ in range(2):
+        out, Xs = by_hand.forward(X)
+        assert Xs.keys() == by_hand.layers.keys()
+        grad = CrossEntropy.grad(Y, by_hand.loss.link(out))
+        dX, dXs = by_hand.backward(grad)
+        assert dX.shape == X.shape
+        assert dXs["FC2"] is grad
+        by_hand.update()
+    by_hand.fit(X, Y, 1, 64, verbose=None)
+    for name in ("FC1", "FC2"):
+        W, V = (backend.numpy(m.layers[name].params["W"]) for m in (by_fit, by_hand))
+        np.testing.assert_allclose(W, V, rtol=1e-9)
+
+
+def test_weights_set_by_hand_are_the_truth(backend, blobs):
+    X = backend.array(blobs[0][:5])
+    model = classifier().initialize(X)
+    model.layers["FC2"].params["b"] = backend.array([[0.0, 1e6, 0.0]])
+    assert backend.numpy(model.predict(X)).tolist() == [1] * 5
+    model.layers["FC1"].params = {"W": backend.array(np.zeros((4, 16))), "b": backend.array(np.zeros((1, 16)))}
+    model.fit(X, backend.array([0] * 5), 0, 5)
+    assert (backend.numpy(model.layers["FC1"].params["W"]) == 0).all()
+
+
+def test_the_layers_given_are_copied(blobs):
+    layers = [FullyConnected(16, "relu", "he_uniform"), FullyConnected(3, "affine", "glorot_uniform")]
+    first, second = (DFN(layers=layers, seed=s).fit(*blobs, 1, 64, verbose=None) for s in (0, 1))
+    assert not layers[0].is_initialized
+    assert (first.layers["FC1"].params["W"] != second.layers["FC1"].params["W"]).all()
+    warm = DFN(layers=list(first.layers.values()), seed=9)
+    assert (warm.predict(blobs[0]) == first.predict(blobs[0])).all()
+
+
+def test_hyper_parameters_may_be_assigned_between_fits(blobs):
+    model = classifier().fit(*blobs, 1, 64, verbose=None)
+    for layer in model.layers.values():
+        layer.optimizer.lr = 0.0
+    before = model.layers["FC1"].params["W"].copy()
+    model.fit(*blobs, 1, 64, verbose=None)
+    assert (model.layers["FC1"].params["W"] == before).all()
+
+
+def test_a_layers_own_optimizer_overrides_the_models(blobs):
+    layers = [FullyConnected(8, "relu", "he_uniform", "sgd(lr=0.0)"), FullyConnected(3, "affine", "he_uniform")]
+    model = DFN(layers=layers, optimizer=Adam(0.1), seed=0).initialize(blobs[0])
+    before = {name: layer.params["W"].copy() for name, layer in model.layers.items()}
+    model.fit(*blobs, 1, 64, verbose=None)
+    assert (model.layers["FC1"].params["W"] == before["FC1"]).all()
+    assert (model.layers["FC2"].params["W"] != before["FC2"]).any()
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64, 65])
+def test_any_number_of_rows_and_a_batch_larger_than_them(backend, blobs, rows):
+    X, y = backend.array(blobs[0][:rows]), backend.array(blobs[1][:rows])
+    model = classifier().fit(X, y, 2, 64, verbose=None)
+    assert tuple(model.predict(X).shape) == (rows,)
+    assert len(model.history["loss"]) == 2
+
+
+def test_the_mean_loss_weighs_a_short_last_batch(blobs):
+    """With a learning rate of 0 the mean over the batches is the mean over the rows."""
+    X, y = blobs[0][:70], blobs[1][:70]
+    model = classifier().initialize(X)
+    for layer in model.layers.values():
+        layer.optimizer.lr = 0.0
+    model.fit(X, y, 1, 64, verbose=None)
+    expected = CrossEntropy.loss(y, model.predict_proba(X))
+    assert model.history["loss"][0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_prediction_does_not_depend_on_how_it_is_cut(backend, rng):
+    X = rng.normal(size=(9000, 4))  # more than two pieces
+    model = classifier().initialize(backend.array(X))
+    whole = backend.numpy(model.predict_proba(backend.array(X)))
+    part = backend.numpy(model.predict_proba(backend.array(X[5000:5001])))
+    np.testing.assert_allclose(whole[5000:5001], part, rtol=1e-12)
+    assert whole.shape == (9000, 3)
+
+
+def test_what_is_printed(blobs, capsys):
+    classifier().fit(*blobs, 2, 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("[Epoch 1] Avg. loss: ")
+    assert "Delta: inf (0.0" in lines[0]
+    assert lines[1].startswith("[Epoch 2]")
+    model = classifier()
+    model.fit(*blobs, 1, 128, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" Train loss")[0] for line in lines[:3]] == [f"\t[Batch {i}/3]" for i in (1, 2, 3)]
+    assert lines[0].endswith("s/batch)")
+    quiet = classifier().fit(*blobs, 1, 128, verbose=None)
+    assert capsys.readouterr().out == ""
+    assert quiet.history == model.history
+
+
+def test_moving_a_model(backend, blobs):
+    X, y = backend.array(blobs[0]), backend.array(blobs[1])
+    there = classifier().fit(X, y, 2, 64, verbose=None)
+    expected = backend.numpy(there.predict_proba(X))
+    here = there.to_numpy()
+    assert here is there
+    np.testing.assert_allclose(here.predict_proba(blobs[0]), expected, rtol=1e-12)
+    here.fit(*blobs, 1, 64, verbose=None)  # the optimizer's memory came along
+    again = classifier().fit(X, y, 3, 64, verbose=None)
+    assert here.history["loss"][-1] == pytest.approx(again.history["loss"][-1], rel=1e-10)
+    back = here.to(X)
+    assert place(back.layers["FC1"].params["W"]) == place(X)
+    np.testing.assert_allclose(backend.numpy(back.predict_proba(X)), backend.numpy(again.predict_proba(X)), rtol=1e-7)
+
+
+def test_summary_and_repr():
+    model = DFN(
+        layers=[
+            FullyConnected(16, "relu", "he_uniform"),
+            Dropout(0.2),
+            FullyConnected(3, "affine", "zeros", "sgd"),
+            Softmax(),
+        ],
+        optimizer="adam",
+        seed=7,
+    )
+    assert "?" in model.summary()
+    model.initialize(np.zeros((1, 4)))
+    rows = [line.split() for line in model.summary().splitlines()]
+    assert [row[0] for row in rows] == ["layer", "FC1", "Dropout1", "FC2", "Softmax1", "total"]
+    assert [row[-1] for row in rows[1:]] == ["80", "0", "51", "0", "131"]
+    assert rebuilt(repr(model)).initialize(np.zeros((1, 4))).summary() == model.summary()
+    assert (
+        repr(DFN(5, 2, seed=3))
+        == "DFN(5, 2, optimizer='sgd(lr=0.01)', init_w='std_normal', loss='CrossEntropy', seed=3)"
+    )
+
+
+def rebuilt(text):
+    """The model that a repr describes, its arguments read as literals."""
+    call = ast.parse(text, mode="eval").body
+    return DFN(**{keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords})
+
+
+BAD_CALLS = [
+    (lambda m, X, y: m.fit(X[:5], y[:4]), "same number of rows, got 5 and 4"),
+    (lambda m, X, y: m.fit(X[:, :2], y), "must have the 4 columns"),
+    (lambda m, X, y: m.predict(X[:, :2]), "must have the 4 columns"),
+    (lambda m, X, y: m.fit(X, y + 1), r"y must lie in \[0, 2\], got values from 1 to 3"),
+    (lambda m, X, y: m.fit(X, y - 1), r"y must lie in \[0, 2\], got values from -1 to 1"),
+    (lambda m, X, y: m.fit(X, y.astype(float)), "integer dtype"),
+    (lambda m, X, y: m.fit(X, np.eye(4)[y]), r"one-hot of shape \(n, 3\)"),
+    (lambda m, X, y: m.fit(X[0], y), "X_train must be 2-d"),
+    (lambda m, X, y: m.fit(X[:0], y[:0]), "at least one row"),
+    (lambda m, X, y: m.fit(X * np.nan, y), "X holds NaN or infinity"),
+    (lambda m, X, y: m.fit(X, y, batch_size=0), "batch_size must be an integer of at least 1, got 0"),
+    (lambda m, X, y: m.fit(X, y, n_epochs=-1), "n_epochs must be an integer of at least 0"),
+    (lambda m, X, y: m.fit(X + 1j, y), "must hold real numbers"),
+    (lambda m, X, y: m.fit(X.astype(object), y), "must hold real numbers"),
+    (lambda m, X, y: m.fit(X.tolist(), y), "expected an array"),
+    (lambda m, X, y: m.evaluate(X, y[:4]), "same number of rows"),
+    (lambda m, X, y: m.to("nympy"), "unknown library 'nympy'"),
+    (lambda m, X, y: m.to("numpy:7"), "not to be had"),
+    (lambda m, X, y: m.to(3), "expected an array, a device"),
+]
+
+
+@pytest.mark.parametrize(("call", "says"), BAD_CALLS, ids=[says for _, says in BAD_CALLS])
+def test_a_bad_call_gets_a_clear_error_and_changes_nothing(blobs, call, says):
+    model, twin = (classifier().fit(*blobs, 1, 64, verbose=None) for _ in range(2))
+    with pytest.raises(ValueError, match=says):
+        call(model, *blobs)
+    model.fit(*blobs, 1, 64, verbose=None)
+    twin.fit(*blobs, 1, 64, verbose=None)
+    assert model.history == twin.history
+
+
+def test_prediction_before_fit_says_so(blobs):
+    for call in (lambda m: m.predict(blobs[0]), lambda m: m.predict_proba(blobs[0]), lambda m: m.evaluate(*blobs)):
+        with pytest.raises(ValueError, match="no parameters yet: call fit"):
+            call(classifier())
+
+
+def test_arrays_of_two_places_say_so(backend, blobs):
+    if backend.value.startswith("numpy"):
+        pytest.skip("needs a library other than NumPy")
+    X, y = backend.array(blobs[0]), backend.array(blobs[1])
+    with pytest.raises(ValueError, match=r"y is on numpy \(cpu\) and X on .*: convert one"):
+        classifier().fit(X, blobs[1])
+    model = classifier().fit(X, y, 1, 64, verbose=None)
+    for call in (model.predict, model.forward, lambda X: model.fit(X, blobs[1])):
+        with pytest.raises(ValueError, match=r"is on numpy \(cpu\), expected .*model.to\("):
+            call(blobs[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: DFN(), "expects hidden_dims_1 and hidden_dims_2"),
+        (lambda: DFN(0, 3), "hidden_dims_1 must be an integer of at least 1"),
+        (lambda: DFN(3, 3, layers=["dropout(0.1)"]), "got both"),
+        (lambda: DFN(layers=[]), "at least one layer"),
+        (lambda: DFN(layers="dropout(0.1)"), "at least one layer"),
+        (lambda: DFN(layers=[3]), "expected the name of a layer"),
+        (lambda: DFN(3, 3, loss="hinge"), "unknown loss 'hinge'"),
+        (lambda: DFN(3, 3, optimizer="adm"), "did you mean 'Adam'"),
+        (lambda: DFN(3, 3, init_w="he"), "unknown initialiser"),
+        (lambda: DFN(3, 3, seed=-1), "seed must be an integer of at least 0"),
+        (lambda: DFN(3, 3, seed="x"), "seed must be an integer"),
+        (lambda: DFN(layers=["dropout(0.1)"]).fit(np.zeros((2, 2)), np.zeros(2, int)), "no parameters"),
+    ],
+)
+def test_a_bad_model_is_refused_at_once(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_a_divergence_keeps_the_last_finite_state(backend, blobs):
+    X, y = backend.array(blobs[0] * 100), backend.array(blobs[0])
+    model = DFN(
+        layers=[FullyConnected(4, "affine", "he_uniform")], loss="squared_error", optimizer="sgd(lr=1e-5)", seed=0
+    )
+    model.fit(X, y, 2, 64, verbose=None)
+    before, history = backend.numpy(model.layers["FC1"].params["W"]).copy(), list(model.history["loss"])
+    model.layers["FC1"].optimizer.lr = 10.0
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning rate"):
+        model.fit(X, y, 500, 64, verbose=None)
+    W = backend.numpy(model.layers["FC1"].params["W"])
+    assert np.isfinite(W).all()
+    assert np.isfinite(model.history["loss"]).all()
+    assert model.history["loss"][:2] == history
+    if len(model.history["loss"]) == 2:
+        assert (before == W).all()
+    model.layers["FC1"].optimizer.lr = 0.0
+    model.fit(X, y, 1, 64, verbose=None)
+
+
+def test_an_interrupt_keeps_the_last_finished_epoch(blobs, monkeypatch):
+    from xdfn import network
+
+    model, twin = classifier(), classifier()
+    steps = iter(range(10**6))
+    step = network.Network.step
+
+    def interrupted(self, *args):
+        if next(steps) == 13:  # in the middle of the third epoch
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(network.Network, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*blobs, 5, 64, verbose=None)
+    monkeypatch.undo()
+    twin.fit(*blobs, 2, 64, verbose=None)
+    assert model.history == twin.history
+    model.fit(*blobs, 2, 64, verbose=None)
+    twin.fit(*blobs, 2, 64, verbose=None)
+    assert model.history == twin.history
+    assert (model.layers["FC1"].params["W"] == twin.layers["FC1"].params["W"]).all()
