@@ -16,6 +16,10 @@ ACTIVATIONS = [
     "ELU(alpha=1)",
     "ELU(alpha=0.5)",
     "SELU",
+    "Softsign",
+    "SiLU",
+    "Mish",
+    "GELU",
 ]
 
 INITIALIZERS = {  # spec: standard deviation of the entries of a (600, 300) matrix, by hand
@@ -28,12 +32,27 @@ INITIALIZERS = {  # spec: standard deviation of the entries of a (600, 300) matr
     "he_normal": (2 / 600) ** 0.5 * 0.8796,
     "glorot_uniform": (2 / 900) ** 0.5,
     "glorot_uniform(gain=2.0)": 2 * (2 / 900) ** 0.5,
+    "lecun_uniform": (1 / 600) ** 0.5,
+    "lecun_normal": (1 / 600) ** 0.5 * 0.8796,
+    "orthogonal": (1 / 600) ** 0.5,
+    "orthogonal(gain=2.0)": 2 * (1 / 600) ** 0.5,
     "glorot_normal": (2 / 900) ** 0.5 * 0.8796,
 }
+
+
+def _nadam():
+    mu1, mu2, mu3 = (0.9 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2, 3))
+    p = 1 - 0.1 * ((1 - mu1) / (1 - mu1) * 0.5 + mu2 / (1 - mu1 * mu2) * 0.05) / (0.5 + 1e-7)
+    root = ((0.99 * 0.0025 + 0.01 * 0.0625) / 0.0199) ** 0.5 + 1e-7
+    return p - 0.1 * ((1 - mu2) / (1 - mu1 * mu2) * -0.25 + mu3 / (1 - mu1 * mu2 * mu3) * 0.02) / root
+
 
 # spec: the parameter after two steps from 1 with the gradients 0.5 and -0.25, worked out by hand from the papers
 OPTIMIZERS = {
     "SGD(lr=0.1)": 1 - 0.1 * 0.5 + 0.1 * 0.25,
+    "SGD(lr=0.1, momentum=0.9)": 1 - 0.05 - 0.1 * (0.45 - 0.25),
+    "SGD(lr=0.1, momentum=0.9, nesterov=True)": 1 - 0.1 * (0.5 + 0.45) - 0.1 * (-0.25 + 0.9 * (0.45 - 0.25)),
+    "SGD(lr=0.1, weight_decay=0.5)": 0.9 - 0.1 * (-0.25 + 0.45),
     "Momentum(lr=0.1, momentum=0.9)": 1 - 0.05 + (-0.9 * 0.05 + 0.1 * 0.25),
     "AdaGrad(lr=0.1, eps=1e-07)": 1 - 0.1 * 0.5 / (0.5 + 1e-7) + 0.1 * 0.25 / (0.3125**0.5 + 1e-7),
     "RMSProp(lr=0.1, decay=0.9, eps=1e-07)": 1 - 0.05 / (0.025**0.5 + 1e-7) + 0.025 / (0.02875**0.5 + 1e-7),
@@ -43,6 +62,10 @@ OPTIMIZERS = {
     "Adam(lr=0.1, decay1=0.9, decay2=0.99, eps=1e-07)": 1
     - 0.1 * 0.5 / (0.5 + 1e-7)
     - 0.1 * (0.02 / 0.19) / (((0.99 * 0.0025 + 0.01 * 0.0625) / 0.0199) ** 0.5 + 1e-7),
+    "AdamW(lr=0.1, decay1=0.9, decay2=0.99, eps=1e-07, weight_decay=0.5)": 0.95 * (0.95 - 0.1 * 0.5 / (0.5 + 1e-7))
+    - 0.1 * (0.02 / 0.19) / (((0.99 * 0.0025 + 0.01 * 0.0625) / 0.0199) ** 0.5 + 1e-7),
+    "Nadam(lr=0.1, decay1=0.9, decay2=0.99, eps=1e-07)": _nadam(),
+    "RAdam(lr=0.1, decay1=0.9, decay2=0.99, eps=1e-07)": 1 - 0.1 * 0.05 / 0.1 - 0.1 * 0.02 / 0.19,
 }
 
 
@@ -52,6 +75,11 @@ def _classes(rng, n, m):
 
 LOSSES = {  # spec: targets for n rows and m outputs
     "SquaredError": lambda rng, n, m: rng.normal(size=(n, m)),
+    "AbsoluteError": lambda rng, n, m: rng.normal(size=(n, m)),
+    "Huber(delta=1.0)": lambda rng, n, m: rng.normal(size=(n, m)),
+    "Huber(delta=0.3)": lambda rng, n, m: rng.normal(size=(n, m)),
+    "Poisson": lambda rng, n, m: rng.poisson(3.0, (n, m)).astype(float),
+    "CrossEntropy(smoothing=0.1)": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],
     "CrossEntropy": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],
     "BinaryCrossEntropy": lambda rng, n, m: rng.integers(0, 2, (n, m)).astype(float),
 }

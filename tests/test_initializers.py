@@ -22,6 +22,13 @@ def test_bounds():
     assert (initializers.resolve("constant(value=0.1)")((3, 2), rng) == 0.1).all()
 
 
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30), (5, 5), (1, 4)])
+def test_orthogonal_is_orthogonal(shape):
+    Q = initializers.resolve("orthogonal")(shape, random.generator(3, random.WEIGHTS))
+    gram = Q.T @ Q if shape[0] >= shape[1] else Q @ Q.T
+    np.testing.assert_allclose(gram, np.eye(min(shape)), atol=1e-13)
+
+
 def test_the_notebooks_calls_follow_numpys_seed():
     np.random.seed(3)
     first = WeightInitializer("std_normal(gain=0.1)")((4, 3))

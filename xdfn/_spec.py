@@ -248,6 +248,13 @@ def number(
     return value
 
 
+def flag(name: str, value: Any) -> bool:
+    """`value`, checked to be True or False; raises ValueError naming the argument."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r:.80}")
+    return value
+
+
 def integer(name: str, value: Any, low: int = 1) -> int:
     """`value` as an int, checked to be at least `low`; raises ValueError naming the argument."""
     try:

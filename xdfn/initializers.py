@@ -163,3 +163,38 @@ class glorot_normal(InitializerBase):  # noqa: N801
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return truncated_normal(rng, abs(self.gain) * math.sqrt(2 / (shape[-2] + shape[-1])), shape)
+
+
+@initializers.register()
+class lecun_uniform(InitializerBase):  # noqa: N801
+    """U(-b, b) with b = sqrt(3 / n_in), for SELU (LeCun et al. 1998)."""
+
+    def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
+        b = math.sqrt(3 / shape[-2])
+        return rng.uniform(-b, b, shape)
+
+
+@initializers.register()
+class lecun_normal(InitializerBase):  # noqa: N801
+    """N(0, 1 / n_in), truncated at two standard deviations, for SELU (LeCun et al. 1998)."""
+
+    def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
+        return truncated_normal(rng, math.sqrt(1 / shape[-2]), shape)
+
+
+@initializers.register()
+class orthogonal(InitializerBase):  # noqa: N801
+    """gain Q, where the rows or the columns of Q, whichever are fewer, are orthonormal.
+
+    Q comes from the QR decomposition of a Gaussian matrix, its signs chosen so that all Q are equally likely
+    (Saxe et al. 2014, arXiv:1312.6120).
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = number("gain", gain)
+
+    def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
+        rows, columns = shape
+        q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        return self.gain * (q if rows >= columns else q.T)

@@ -9,8 +9,8 @@ import inspect
 from typing import Any, ClassVar
 
 from xdfn._backend import Array, arange, namespace
-from xdfn._spec import Part, Registry
-from xdfn.activations import Affine, sigmoid, softmax
+from xdfn._spec import Part, Registry, number
+from xdfn.activations import Affine, exp_limit, sigmoid, softmax
 
 Weight = Any  # a Python float, or an array (n,)
 
@@ -138,13 +138,89 @@ class SquaredError(ObjectiveBase):
         return (y_pred - aligned(y_true, y_pred)) * acti_fn.grad(z) / y_pred.shape[0]
 
 
+@losses.register("mae")
+class AbsoluteError(ObjectiveBase):
+    """l = sum_j |p_j - y_j| with the link p = z; dz = w sign(z - y): the median instead of the mean."""
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        xp = namespace(z)
+        difference = z - aligned(y, z)
+        # xp.sign would do, but reads the device on CuPy
+        sign = xp.astype(difference > 0, z.dtype) - xp.astype(difference < 0, z.dtype)
+        return _total(xp.abs(difference), weight), _weighted(sign, weight)
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        xp = namespace(y_pred)
+        return xp.sum(xp.abs(y_pred - aligned(y_true, y_pred))) / y_pred.shape[0]
+
+
+@losses.register()
+class Huber(ObjectiveBase):
+    """l = sum_j c (d - c/2) with d = z - y and c = d cut to [-delta, delta]; the link is p = z, and dz = w c.
+
+    That is d^2/2 for small d and delta (|d| - delta/2) for large ones (Huber 1964, doi:10.1214/aoms/1177703732).
+    """
+
+    _shown = ("delta",)
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = number("delta", delta, 0, open_low=True)
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        xp = namespace(z)
+        d = z - aligned(y, z)
+        c = xp.minimum(xp.maximum(d, -self.delta), self.delta)
+        return _total(c * (d - 0.5 * c), weight), _weighted(c, weight)
+
+
+@losses.register()
+class Poisson(ObjectiveBase):
+    """l = sum_j [p_j - y_j log p_j] with the link p = e^z; dz = w (p - y): for counts y >= 0.
+
+    The constant log y! is left out. Beyond half of the exponents that the dtype can show (z > 44 in float32) the
+    exponential goes on as its tangent, so that value and gradient stay finite.
+    """
+
+    link_ending = "Exponential"
+    domain = (0, None)
+
+    def link(self, z: Array) -> Array:
+        xp = namespace(z)
+        return xp.exp(xp.minimum(z, exp_limit(z) // 2))
+
+    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
+        xp, y = namespace(z), aligned(y, z)
+        p = self.link(z)
+        beyond = xp.maximum(z - exp_limit(z) // 2, 0.0)
+        return _total(p * (1.0 + beyond) - y * z, weight), _weighted(p - y, weight)
+
+    @staticmethod
+    def loss(y_true: Array, y_pred: Array) -> Array:
+        xp, y = namespace(y_pred), aligned(y_true, y_pred)
+        return xp.sum(y_pred - y * xp.log(_at_least_tiny(y_pred))) / y_pred.shape[0]
+
+    @staticmethod
+    def grad(y_true: Array, y_pred: Array) -> Array:
+        """The gradient with respect to the scores z, where y_pred = e^z."""
+        return (y_pred - aligned(y_true, y_pred)) / y_pred.shape[0]
+
+
 @losses.register("categorical_cross_entropy")
 class CrossEntropy(ObjectiveBase):
     """l = -sum_j y_j log p_j with the link p = softmax(z); dz = w (p - y).
 
     y is one-hot (n, m), rows of probabilities, or class numbers (n,) of an integer dtype. `loss` and `grad`, as in
-    the notebook, take probabilities.
+    the notebook, take probabilities and smooth nothing.
+
+    Parameters
+    ----------
+    smoothing : float in [0, 1)
+        Label smoothing: train towards (1 - smoothing) y + smoothing / m (Szegedy et al. 2016, arXiv:1512.00567).
     """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        self.smoothing = number("smoothing", smoothing, 0, 1, open_high=True)
 
     classifies = True
     link_ending = "Softmax"
@@ -156,6 +232,8 @@ class CrossEntropy(ObjectiveBase):
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         xp = namespace(z)
         y = self._targets(y, z)
+        if self.smoothing:
+            y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
         shifted = z - xp.max(z, axis=-1, keepdims=True)
         p = xp.exp(shifted)
         total = xp.sum(p, axis=-1, keepdims=True)

@@ -99,15 +99,16 @@ class Network:
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
     def _segments(self, layers: Sequence[LayerBase], params: LayerTree) -> tuple[Segment, ...]:
-        segments: list[Segment] = []
+        segments: dict[Any, Segment] = {}
         for i, layer in enumerate(layers):
             for name, value in params[i].items():
-                shared = self.flat and segments and segments[-1].optimizer == layer.optimizer
-                before = segments.pop().entries if shared else ()
+                rule = layer.optimizer.for_parameter(name)
+                shared = key(rule) if self.flat else (i, name)
+                before = segments[shared].entries if shared in segments else ()
                 start = before[-1].stop if before else 0
                 entry = Entry(i, name, tuple(value.shape), start, start + math.prod(value.shape))
-                segments.append(Segment(layer.optimizer, (*before, entry)))
-        return tuple(segments)
+                segments[shared] = Segment(rule, (*before, entry))
+        return tuple(segments.values())
 
     def key(self) -> Any:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""

@@ -3,10 +3,12 @@ once for an array of any shape, element by element, so that it serves one matrix
 """
 
 import math
-from typing import Any, ClassVar
+from copy import copy as copy_object
+from functools import cache
+from typing import Any, ClassVar, Self
 
 from xdfn._backend import Array, copy, namespace
-from xdfn._spec import Part, Registry, number
+from xdfn._spec import Part, Registry, flag, number
 
 Slots = tuple[Array, ...]
 Rates = tuple[float, ...]
@@ -21,11 +23,12 @@ class OptimizerBase(Part):
     as they are and keeps the memory of each name in itself.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: tuple[str, ...] = ()
     per_step: ClassVar[tuple[str, ...]] = ("lr",)  # fields that reach `apply` only through `rates`
     _shown: ClassVar[tuple[str, ...]] = ("lr",)
 
     lr: float
+    weight_decay: float = 0.0
 
     def rates(self, t: int) -> Rates:
         """The numbers that `apply` needs in step t = 1, 2, ...: Python arithmetic on the host."""
@@ -39,10 +42,18 @@ class OptimizerBase(Part):
         """The memory before the first step: zeros."""
         return tuple(namespace(p).zeros_like(p) for _ in self.slots)
 
+    def for_parameter(self, name: str) -> Self:
+        """This rule for a parameter of that name: without weight decay unless it is a matrix of weights, `W...`."""
+        if not self.weight_decay or name.startswith("W"):
+            return self
+        rule = copy_object(self)
+        rule.weight_decay = 0.0
+        return rule
+
     def update(self, param: Array, param_grad: Array, param_name: str) -> Array:
         memory = self.__dict__.setdefault("_memory", {})
         t, slots = memory.get(param_name) or (0, self.init_slots(param))
-        p, slots = self.apply(copy(param), copy(param_grad), slots, self.rates(t + 1))
+        p, slots = self.for_parameter(param_name).apply(copy(param), copy(param_grad), slots, self.rates(t + 1))
         memory[param_name] = t + 1, slots
         return p
 
@@ -75,16 +86,49 @@ class OptimizerInitializer:
 
 @optimizers.register()
 class SGD(OptimizerBase):
-    """Stochastic gradient descent: p <- p - lr g."""
+    """Stochastic gradient descent: p <- p - lr g; with momentum v <- momentum v + g, p <- p - lr v.
 
-    def __init__(self, lr: float = 0.01) -> None:
+    Parameters
+    ----------
+    lr : float
+    momentum : float in [0, 1]
+    nesterov : bool
+        p <- p - lr (g + momentum v) (Nesterov 1983, in the form of Sutskever et al. 2013).
+    weight_decay : float
+        An L2 penalty: weight_decay p is added to the gradient of weights, not to that of biases.
+
+    Notes
+    -----
+    As in PyTorch, lr stands outside v; in `Momentum` it stands inside, which differs when lr changes.
+    """
+
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
         self.lr = number("lr", lr, 0)
+        self.momentum = number("momentum", momentum, 0, 1)
+        self.nesterov = flag("nesterov", nesterov)
+        self.weight_decay = number("weight_decay", weight_decay, 0)
+        if nesterov and not momentum:
+            raise ValueError("nesterov=True needs a momentum above 0, got 0")
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("v",) if self.momentum else ()
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (lr,) = rates
+        if self.weight_decay:
+            g += self.weight_decay * p
+        if self.momentum:
+            (v,) = slots
+            v *= self.momentum
+            v += g
+            slots = (v,)
+            g = g + self.momentum * v if self.nesterov else 1.0 * v  # not v itself, which is kept
         g *= lr
         p -= g
-        return p, ()
+        return p, slots
 
 
 @optimizers.register()
@@ -198,7 +242,7 @@ class Adam(OptimizerBase):
     """
 
     slots = ("m", "v")
-    _shown = ("lr", "decay1", "decay2", "eps")
+    _shown: ClassVar[tuple[str, ...]] = ("lr", "decay1", "decay2", "eps")
 
     def __init__(self, lr: float = 0.001, decay1: float = 0.9, decay2: float = 0.999, eps: float = 1e-7) -> None:
         self.lr = number("lr", lr, 0)
@@ -216,4 +260,104 @@ class Adam(OptimizerBase):
         v *= self.decay2
         v += (1 - self.decay2) * g * g
         p -= lr_t * m / (scale_t * namespace(v).sqrt(v) + self.eps)
+        return p, (m, v)
+
+
+@optimizers.register()
+class AdamW(Adam):
+    """Adam after p <- (1 - lr weight_decay) p: decay that the adaptive steps do not rescale.
+
+    Loshchilov and Hutter 2019, arXiv:1711.05101. Biases do not decay.
+    """
+
+    _shown = ("lr", "decay1", "decay2", "eps", "weight_decay")
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        decay1: float = 0.9,
+        decay2: float = 0.999,
+        eps: float = 1e-7,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, decay1, decay2, eps)
+        self.weight_decay = number("weight_decay", weight_decay, 0)
+
+    def rates(self, t: int) -> Rates:
+        return (*super().rates(t), 1 - self.lr * self.weight_decay)
+
+    def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+        *of_adam, shrink = rates
+        if self.weight_decay:
+            p *= shrink
+        return super().apply(p, g, slots, tuple(of_adam))
+
+
+@optimizers.register()
+class Nadam(Adam):
+    """Adam with Nesterov's momentum: p <- p - [lr_g g + lr_m m] / (sqrt(v^) + eps) (Dozat 2016).
+
+    lr_g = lr (1 - mu_t) / (1 - mu_1 ... mu_t), lr_m = lr mu_t+1 / (1 - mu_1 ... mu_t+1), with the momentum schedule
+    mu_t = decay1 (1 - 0.96^(0.004 t) / 2).
+    """
+
+    def rates(self, t: int) -> Rates:
+        mu, after = _nadam_mu(self.decay1, t), _nadam_mu(self.decay1, t + 1)
+        product = _nadam_product(self.decay1, t)
+        lr_g, lr_m = self.lr * (1 - mu) / (1 - product), self.lr * after / (1 - product * after)
+        return lr_g, lr_m, 1 / math.sqrt(1 - self.decay2**t)
+
+    def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+        (m, v), (lr_g, lr_m, scale_t) = slots, rates
+        m *= self.decay1
+        m += (1 - self.decay1) * g
+        v *= self.decay2
+        v += (1 - self.decay2) * g * g
+        p -= (lr_g * g + lr_m * m) / (scale_t * namespace(v).sqrt(v) + self.eps)
+        return p, (m, v)
+
+
+def _nadam_mu(decay1: float, t: int) -> float:
+    return float(decay1 * (1 - 0.5 * 0.96 ** (0.004 * t)))
+
+
+@cache
+def _nadam_products(decay1: float) -> list[float]:
+    """mu_1 ... mu_t for t = 0, 1, ... until 1 - mu_1 ... mu_t is 1 as a double, some hundred steps."""
+    products = [1.0]
+    while products[-1] > 1e-17:
+        products.append(products[-1] * _nadam_mu(decay1, len(products)))
+    return products
+
+
+def _nadam_product(decay1: float, t: int) -> float:
+    products = _nadam_products(decay1)
+    return products[min(t, len(products) - 1)]
+
+
+@optimizers.register()
+class RAdam(Adam):
+    """Adam whose step waits until the variance of its scale is known (Liu et al. 2020, arXiv:1908.03265).
+
+    p <- p - lr m^ while rho_t = rho - 2 t decay2^t / (1 - decay2^t) is at most 5, rho = 2 / (1 - decay2) - 1, and then
+    p <- p - lr m^ r_t sqrt(1 - decay2^t) / (sqrt(v) + eps), with r_t^2 = [(rho_t - 4)(rho_t - 2) rho] /
+    [(rho - 4)(rho - 2) rho_t].
+    """
+
+    def rates(self, t: int) -> Rates:
+        rho, power = 2 / (1 - self.decay2) - 1, self.decay2**t
+        rho_t = rho - 2 * t * power / (1 - power)
+        lr_t = self.lr / (1 - self.decay1**t)
+        if rho_t <= 5:
+            return lr_t, 0.0
+        r = math.sqrt((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t))
+        return 0.0, lr_t * r * math.sqrt(1 - power)
+
+    def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+        (m, v), (plain, adaptive) = slots, rates
+        m *= self.decay1
+        m += (1 - self.decay1) * g
+        v *= self.decay2
+        v += (1 - self.decay2) * g * g
+        p -= m * (plain + adaptive / (namespace(v).sqrt(v) + self.eps))
         return p, (m, v)
