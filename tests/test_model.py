@@ -326,7 +326,7 @@ def test_arrays_of_two_places_say_so(backend, blobs):
     if backend.value.startswith("numpy"):
         pytest.skip("needs a library other than NumPy")
     X, y = backend.array(blobs[0]), backend.array(blobs[1])
-    with pytest.raises(ValueError, match=r"y is on numpy \(cpu\) and X on .*: convert one"):
+    with pytest.raises(ValueError, match=r"y is on numpy \(cpu\), expected .*: X and y must be on one device"):
         classifier().fit(X, blobs[1])
     model = classifier().fit(X, y, 1, 64, verbose=None)
     for call in (model.predict, model.forward, lambda X: model.fit(X, blobs[1])):

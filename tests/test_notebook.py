@@ -9,7 +9,18 @@ import pytest
 
 import xdfn
 from xdfn import *  # noqa: F403
-from xdfn import DFN, CrossEntropy, FullyConnected, LayerBase, ObjectiveBase, SquaredError, load_data, minibatch
+from xdfn import (
+    DFN,
+    ActivationBase,
+    CrossEntropy,
+    FullyConnected,
+    LayerBase,
+    ObjectiveBase,
+    OptimizerBase,
+    SquaredError,
+    load_data,
+    minibatch,
+)
 
 
 class XOR:
@@ -205,6 +216,132 @@ def test_a_users_loss_in_the_notebooks_style_trains(rng, style):
         DFN(layers=layers, loss=loss, seed=0).fit(X, y, 3, 16, verbose=None) for loss in (Mine(), SquaredError())
     )
     np.testing.assert_allclose(mine.history["loss"], ours.history["loss"], rtol=1e-12)
+
+
+class OwnRule(OptimizerBase):
+    """Momentum as a user of the notebook would write it."""
+
+    def __init__(self, lr=0.05, momentum=0.9, **kwargs):
+        super().__init__()
+        self.lr, self.momentum, self.cache = lr, momentum, {}
+
+    def __str__(self):
+        return f"OwnRule(lr={self.lr})"
+
+    def update(self, param, param_grad, param_name):
+        v = self.momentum * self.cache.get(param_name, 0.0) - self.lr * param_grad
+        self.cache[param_name] = v
+        return param + v
+
+    @property
+    def hyperparams(self):
+        return {"op": "OwnRule", "lr": self.lr, "momentum": self.momentum}
+
+
+class OwnActivation(ActivationBase):
+    """Softsign, with its constructor and its name in the notebook's way."""
+
+    def __init__(self):
+        super().__init__()
+
+    def __str__(self):
+        return "OwnActivation"
+
+    def forward(self, z):
+        return z / (1 + abs(z))
+
+    def grad(self, x, **kwargs):
+        return 1 / (1 + abs(x)) ** 2
+
+
+class OwnLayer(LayerBase):
+    """A fully connected layer without bias that keeps everything by itself, as the notebook's do."""
+
+    def __init__(self, n_out, init_w, optimizer=None):
+        super().__init__(optimizer)
+        self.n_in, self.n_out = None, n_out
+        self.init_weights = xdfn.WeightInitializer(mode=init_w)
+        self.is_initialized = False
+
+    def _init_params(self):
+        W = self.init_weights((self.n_in, self.n_out))
+        self.params = {"W": W}
+        self.gradients = {"W": np.zeros_like(W)}
+        self.is_initialized = True
+
+    def forward(self, X, retain_derived=True):
+        if not self.is_initialized:
+            self.n_in = X.shape[1]
+            self._init_params()
+        if retain_derived:
+            self.X.append(X)
+        return X @ self.params["W"]
+
+    def backward(self, dLda, retain_grads=True):
+        if not isinstance(dLda, list):
+            dLda = [dLda]
+        dX = []
+        for dy, x in zip(dLda, self.X, strict=True):
+            dX.append(dy @ self.params["W"].T)
+            if retain_grads:
+                self.gradients["W"] += x.T @ dy
+        return dX[0] if len(self.X) == 1 else dX
+
+    @property
+    def hyperparams(self):
+        return {"layer": "OwnLayer", "n_in": self.n_in, "n_out": self.n_out}
+
+
+class Linear(LayerBase):
+    """The same as OwnLayer, as a layer of xdfn is written."""
+
+    def __init__(self, n_out, init_w):
+        super().__init__()
+        self.n_out, self.init_w = n_out, init_w
+
+    def init(self, rng, n_in):
+        return {"W": xdfn.WeightInitializer(self.init_w).init_fn((n_in, self.n_out), rng)}, {}, self.n_out
+
+    def apply(self, params, buffers, x, ctx=None):
+        return x @ params["W"], x, buffers
+
+    def pullback(self, params, cache, dy, input_grad=True):
+        return dy @ params["W"].T, {"W": cache.T @ dy}
+
+
+def test_users_subclasses_of_every_base_work_in_a_layer_and_in_dfn(rng):
+    """Against the library's own parts from the same weights; the second fit goes on with the optimizer's memory."""
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+
+    def model(g, middle, rule):
+        layers = [FullyConnected(5, g, "he_normal"), middle, FullyConnected(2, "affine", "he_normal")]
+        return DFN(layers=layers, optimizer=rule, loss="squared_error", seed=0).initialize(X)
+
+    own = model(OwnActivation(), OwnLayer(4, "he_normal"), OwnRule())
+    ours = model("softsign", Linear(4, "he_normal"), xdfn.Momentum(0.05, 0.9))
+    ours.layers["Linear1"].params["W"] = own.layers["OwnLayer1"].params["W"].copy()
+    for _ in range(2):
+        own.fit(X, y, 2, 16, verbose=None)
+        ours.fit(X, y, 2, 16, verbose=None)
+    np.testing.assert_allclose(own.history["loss"], ours.history["loss"], rtol=1e-10)
+    np.testing.assert_allclose(own.predict(X), ours.predict(X), rtol=1e-10)
+    alone = OwnLayer(4, "he_normal", OwnRule())
+    alone.forward(X)
+    alone.backward(np.ones((40, 4)))
+    before = alone.params["W"].copy()
+    alone.update()
+    np.testing.assert_allclose(alone.params["W"], before - 0.05 * X.T @ np.ones((40, 4)))
+
+
+@pytest.mark.parametrize("library", ["torch", "jax.numpy"])
+def test_a_users_optimizer_works_on_other_libraries(library, rng):
+    xp = pytest.importorskip(library)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    histories = []
+    for array in (np.asarray, xp.asarray):
+        m = DFN(layers=[FullyConnected(2, "tanh", "he_normal")], optimizer=OwnRule(), loss="squared_error", seed=0)
+        histories.append(m.fit(array(X), array(y), 3, 16, verbose=None).history["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-10)
 
 
 def test_load_data_reads_an_npz(tmp_path):

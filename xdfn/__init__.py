@@ -39,6 +39,7 @@ from xdfn.initializers import (
     std_normal,
     zeros,
 )
+from xdfn.inspection import check_gradients
 from xdfn.layers import Context, Dropout, FullyConnected, LayerBase, Softmax
 from xdfn.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, ObjectiveBase, Poisson, SquaredError
 from xdfn.model import DFN
@@ -101,6 +102,7 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "WeightInitializer",
+    "check_gradients",
     "constant",
     "glorot_normal",
     "glorot_uniform",

@@ -50,14 +50,15 @@ def namespace(x: Array) -> ModuleType:
 
 
 def _find_namespace(x: Array) -> ModuleType:
+    if type(x).__name__ in ("MaskedArray", "matrix"):
+        raise ValueError(f"expected a plain array, got a {type(x).__name__}; numpy.asarray(...) makes one")
     if isinstance(x, (np.ndarray, np.generic)):
         xp: ModuleType = np  # the compat wrapper of NumPy costs 100 ms to import and adds nothing from NumPy 2 on
     elif is_array_api_obj(x):
         xp = array_namespace(x)
     else:
         raise ValueError(
-            f"expected an array (NumPy, CuPy, PyTorch, JAX, ...), got {type(x).__name__}: {x!r:.80}; "
-            "numpy.asarray(...) makes one"
+            f"expected an array (NumPy, CuPy, PyTorch, JAX, ...), got {type(x).__name__}; numpy.asarray(...) makes one"
         )
     _NAMESPACES[type(x)] = xp
     return xp
@@ -109,22 +110,19 @@ def resolve_place(target: Any) -> Place:
         )
     xp = _import(library)
     try:
-        if not index:
-            return Place(xp, _device(xp.empty(0)))
-        if library == "cupy":
-            return Place(xp, xp.cuda.Device(int(index)))
-        if library == "torch":
-            return Place(xp, xp.device(index))
-        if library == "jax":
-            kind, _, number = index.partition(":")
-            return Place(xp, importlib.import_module("jax").devices(kind)[int(number or 0)])
-        if library == "array_api_strict":
-            return Place(xp, xp.Device(index))
-        if index != "cpu":
-            raise ValueError("NumPy's only device is 'cpu'")
-        return Place(xp, index)
+        device = _named_device(library, xp, index) if index else None
+        return Place(xp, _device(xp.empty(0, dtype=xp.float32, device=device)))
     except Exception as error:
-        raise ValueError(f"{target!r} is not to be had: {error}") from error
+        raise ValueError(f"{target!r} is not to be had: {type(error).__name__}: {error!s:.200}") from error
+
+
+def _named_device(library: str, xp: ModuleType, name: str) -> Any:
+    if library == "cupy":
+        return xp.cuda.Device(int(name))
+    if library == "jax":
+        kind, _, number = name.partition(":")
+        return importlib.import_module("jax").devices(kind)[int(number or 0)]
+    return {"torch": lambda: xp.device(name), "array_api_strict": lambda: xp.Device(name)}.get(library, lambda: name)()
 
 
 def _import(library: str) -> ModuleType:
@@ -142,6 +140,16 @@ def arange(n: int, dtype: str, like: Array) -> Array:
 
 def same_place(a: Place, b: Place) -> bool:
     return a.xp is b.xp and a.device == b.device
+
+
+def require_array(name: str, x: Any, ndim: int) -> None:
+    """Raise ValueError, naming the argument, unless x is an array with that many axes."""
+    try:
+        namespace(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if x.ndim != ndim:
+        raise ValueError(f"{name} must be {ndim}-d, got shape {tuple(x.shape)}; reshape it")
 
 
 def require_place(where: Place, mend: str, **arrays: Array) -> None:
@@ -176,13 +184,15 @@ def move(x: Array, where: Place) -> Array:
     if namespace(x) is where.xp:
         return x if _device(x) == where.device else _to_device(x, where.device)
     host = to_numpy(x)
+    if where.library == "jax" and host.dtype == np.float64 and not importlib.import_module("jax").config.jax_enable_x64:
+        raise ValueError("JAX holds float64 only after jax.config.update('jax_enable_x64', True); got float64 values")
     return put(host, where, getattr(where.xp, host.dtype.name))
 
 
 def real_dtype(x: Array) -> Any:
-    """The dtype in which a network for `x` trains: that of `x` where it is float32 or float64, else float32."""
-    xp = namespace(x)
-    return x.dtype if x.dtype in (xp.float32, xp.float64) else xp.float32
+    """The dtype in which a network for `x` trains: float64 for that and what is wider, else float32."""
+    xp, name = namespace(x), getattr(x.dtype, "name", str(x.dtype))  # by name, for NumPy's >f8 is float64 too
+    return xp.float64 if name.endswith(("float64", "float96", "float128", "longdouble")) else xp.float32
 
 
 def as_real(x: Any) -> Array:
@@ -247,34 +257,23 @@ def product(gradient: Any) -> Array:
     return gradient[0] @ gradient[1] if isinstance(gradient, tuple) else gradient
 
 
-def concatenate(pieces: Sequence[Any], out: Array | None = None) -> Array:
-    """The pieces, arrays or pairs (A, B) that stand for the product A B, end to end in one vector.
-
-    With `out` the products are written straight to their place in it.
-    """
-    if out is None:
-        arrays = [product(piece) for piece in pieces]
-        xp = namespace(arrays[0])
-        return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
-    xp, start = namespace(out), 0
-    for piece in pieces:
-        if isinstance(piece, tuple):
-            a, b = piece
-            shape = (a.shape[-2], b.shape[-1])
-            end = start + shape[0] * shape[1]
-            xp.matmul(a, b, out=xp.reshape(out[start:end], shape))
-        else:
-            end = start + _size(piece)
-            out[start:end] = xp.reshape(piece, (-1,))
-        start = end
-    return out
+def concatenate(pieces: Sequence[Any]) -> Array:
+    """The pieces, arrays or pairs (A, B) that stand for the product A B, end to end in one vector."""
+    arrays = [product(piece) for piece in pieces]
+    xp = namespace(arrays[0])
+    return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
 
 
-def _size(x: Array) -> int:
-    n = 1
-    for extent in x.shape:
-        n *= extent
-    return n
+def write(piece: Any, out: Array) -> None:
+    """Put a gradient, an array or a pair (A, B), straight where it belongs: a product needs no array of its own."""
+    if isinstance(piece, tuple):
+        namespace(out).matmul(*piece, out=out)
+    else:
+        out[...] = piece
+
+
+# NumPy alone warns of an overflow, and array-api-strict, which computes with it; used as a decorator.
+overflow_is_fine = np.errstate(over="ignore")
 
 
 @contextlib.contextmanager
@@ -308,17 +307,17 @@ def advance(
     """
     n_steps = order.shape[0] // batch_size
     hypers = [net.hyper(state.step + i) for i in range(n_steps)]
-    if _compiles(namespace(X)):
+    if _compiles(namespace(X)) and net.pure:
         return _scan(net, state, X, y, order, batch_size, weight, hypers)
     xp = namespace(X)
-    gradients = net.gradient_buffers(state)
+    workspace = net.workspace(state)
     loss = None
     with quiet(X):
         for i, hyper in enumerate(hypers):
             rows = order[i * batch_size : (i + 1) * batch_size]
             x_i, y_i = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
             w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
-            state, loss = net.step(state, x_i, y_i, w_i, hyper, gradients)
+            state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
     return state, loss
 
 

@@ -9,10 +9,11 @@ import difflib
 import inspect
 import math
 import re
-from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 T = TypeVar("T", bound="Part")
+V = TypeVar("V")
 
 _NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
 _LONGEST = 10_000  # characters; a spec is a line that a person wrote
@@ -30,7 +31,7 @@ class Part:
 
     def fields(self) -> dict[str, Any]:
         """The hyper-parameters by name, in the order of the constructor's arguments."""
-        return {name: getattr(self, name) for name in parameters(type(self)) if hasattr(self, name)}
+        return {name: vars(self)[name] for name in parameters(type(self)) if name in vars(self)}
 
     def shown_fields(self) -> dict[str, Any]:
         """The hyper-parameters that tell this object from a default one, and those in `_shown`."""
@@ -56,19 +57,22 @@ class Part:
     __hash__ = None  # type: ignore[assignment]
 
 
-def key(part: Any, without: tuple[str, ...] = ()) -> Any:
-    """What tells a part from another of its kind, as a hashable value. `without` leaves fields out."""
+def key(part: Any, without: Collection[str] = (), *, whole: bool = False) -> Any:
+    """What tells a part from another of its kind, as a hashable value.
+
+    `without` leaves fields out; `whole` adds the attributes beside the fields.
+    """
     if isinstance(part, Part):
         fields = part.fields()
-        if len(fields) < len(
-            parameters(type(part))
-        ):  # a constructor of the user's own that keeps its arguments elsewhere
-            fields = {name: value for name, value in vars(part).items() if not name.startswith("_")}
-        return (type(part), *((name, key(value)) for name, value in fields.items() if name not in without))
+        if whole or len(fields) < len(parameters(type(part))):  # a constructor that keeps its arguments elsewhere
+            fields = {**{name: value for name, value in vars(part).items() if not name.startswith("_")}, **fields}
+        return (type(part), *((name, key(value, whole=whole)) for name, value in fields.items() if name not in without))
     if isinstance(part, dict):
-        return (dict, *((name, key(value)) for name, value in part.items()))
+        return (dict, *((name, key(value, whole=whole)) for name, value in part.items()))
     if isinstance(part, (list, tuple)):
-        return (type(part), *map(key, part))
+        return (type(part), *(key(value, whole=whole) for value in part))
+    if hasattr(part, "dtype") and hasattr(part, "shape"):
+        return (str(part.dtype), tuple(part.shape), repr(part.tolist() if hasattr(part, "tolist") else part))
     try:
         hash(part)
     except TypeError:
@@ -94,8 +98,67 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
+def as_given(spec: Any, part: Part) -> str | None:
+    """What was given for `part`, as JSON can hold it."""
+    return spec if spec is None or isinstance(spec, str) else str(part)
+
+
 def _literal(value: Any) -> str:
     return repr(str(value)) if isinstance(value, Part) else repr(value)
+
+
+def number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """`value` as a Python number, checked to be real, finite and within the bounds; ValueError names the argument."""
+    left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
+    bounds = f"{left}{low:g}, {high:g}{right}"
+    if type(value) not in (int, float) and hasattr(value, "item"):
+        value = value.item()  # NumPy's scalars, kept, would turn float32 arrays into float64
+    if type(value) not in (int, float):
+        raise ValueError(f"{name} must be a number in {bounds}, got {type(value).__name__}: {value!r:.80}")
+    inside = low <= value <= high and not (open_low and value == low) and not (open_high and value == high)
+    if not inside or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number in {bounds}, got {value!r}")
+    return cast(float, value)
+
+
+class Field(Generic[V]):
+    """An attribute that is checked, and brought into form, whenever it is assigned.
+
+    It has no `__get__`, so reading it costs what reading any attribute does.
+    """
+
+    def __init__(self, check: Callable[[str, Any], V]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, part: Any, value: Any) -> None:
+        vars(part)[self.name] = self.check(self.name, value)
+
+    if TYPE_CHECKING:
+
+        def __get__(self, part: Any, owner: Any = None) -> V: ...
+
+
+def number_field(low: float = -math.inf, high: float = math.inf, **bounds: bool) -> Field[float]:
+    """A `Field` of a number, with the bounds of `number`."""
+    return Field(lambda name, value: number(name, value, low, high, **bounds))
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value`, checked to be True or False; raises ValueError naming the argument."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r:.80}")
+    return value
 
 
 class Registry(Generic[T]):
@@ -151,6 +214,10 @@ class Registry(Generic[T]):
             known = ", ".join(cls.__name__ for cls in self.classes)
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}known are {known}; register(cls) adds your own")
         return self._build(cls, args, kwargs, spec)
+
+    def field(self) -> Field[T]:
+        """A `Field` of a part of this kind: a spec assigned to it becomes the object."""
+        return Field(lambda name, spec: self.resolve(spec))
 
     def _build(self, cls: type[T], args: tuple[Any, ...], kwargs: dict[str, Any], spec: str) -> T:
         try:
@@ -223,36 +290,6 @@ def _plain(name: str) -> str:
 
 def _article(word: str) -> str:
     return f"an {word}" if word[0] in "aeio" else f"a {word}"
-
-
-def number(
-    name: str,
-    value: Any,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> float:
-    """`value`, checked to be a finite real number within the bounds; raises ValueError naming the argument."""
-    left, right = "(" if open_low or low == -math.inf else "[", ")" if open_high or high == math.inf else "]"
-    bounds = f"{left}{low:g}, {high:g}{right}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        # NumPy's scalars would upcast float32 arrays on some libraries, so they become Python's
-        value = value.item() if hasattr(value, "item") else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{name} must be a number in {bounds}, got {type(value).__name__}: {value!r:.80}")
-    inside = low <= value <= high and not (open_low and value == low) and not (open_high and value == high)
-    if not inside or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number in {bounds}, got {value!r}")
-    return value
-
-
-def flag(name: str, value: Any) -> bool:
-    """`value`, checked to be True or False; raises ValueError naming the argument."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r:.80}")
-    return value
 
 
 def integer(name: str, value: Any, low: int = 1) -> int:

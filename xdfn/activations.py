@@ -5,8 +5,8 @@ An activation knows its value a = g(z) and its derivative g'(z), and how a gradi
 import math
 from typing import Any, ClassVar
 
-from xdfn._backend import Array, as_real, namespace
-from xdfn._spec import Part, Registry, number
+from xdfn._backend import Array, as_real, namespace, overflow_is_fine
+from xdfn._spec import Part, Registry, number_field
 
 
 class ActivationBase(Part):
@@ -61,9 +61,11 @@ def sigmoid(x: Any) -> Array:
     return _sigmoid(as_real(x))
 
 
+@overflow_is_fine
 def _sigmoid(z: Array) -> Array:
-    xp = namespace(z)
-    return 1.0 / (1.0 + xp.exp(xp.minimum(-z, exp_limit(z))))
+    e = namespace(z).exp(-z)  # infinite for z < -88 in float32, whose reciprocal is the right 0
+    e += 1.0
+    return 1.0 / e
 
 
 def softmax(x: Any) -> Array:
@@ -117,8 +119,10 @@ class LeakyReLU(ActivationBase):
 
     _shown = ("alpha",)
 
+    alpha = number_field()
+
     def __init__(self, alpha: float = 0.3) -> None:
-        self.alpha = number("alpha", alpha)
+        self.alpha = alpha
 
     def forward(self, z: Array) -> Array:
         return namespace(z).where(z > 0, z, self.alpha * z)
@@ -187,9 +191,12 @@ class Affine(ActivationBase):
 
     _shown = ("slope", "intercept")
 
+    slope = number_field()
+    intercept = number_field()
+
     def __init__(self, slope: float = 1, intercept: float = 0) -> None:
-        self.slope = number("slope", slope)
-        self.intercept = number("intercept", intercept)
+        self.slope = slope
+        self.intercept = intercept
 
     def forward(self, z: Array) -> Array:
         return z if self.slope == 1 and self.intercept == 0 else self.slope * z + self.intercept
@@ -295,8 +302,10 @@ class ELU(ActivationBase):
 
     _shown = ("alpha",)
 
+    alpha = number_field()
+
     def __init__(self, alpha: float = 1) -> None:
-        self.alpha = number("alpha", alpha)
+        self.alpha = alpha
 
     def forward(self, z: Array) -> Array:
         xp = namespace(z)

@@ -2,8 +2,10 @@
 is not an array. No pickle, so that a file from elsewhere can do no harm.
 """
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ _META = "xdfn.json"
 def write(path: str | os.PathLike[str], arrays: dict[str, "np.ndarray[Any, Any]"], meta: dict[str, Any]) -> None:
     """Write the file in one move: a failure half-way leaves an earlier file of that name as it was."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder of {os.fspath(path)!r} does not exist; make it first")
+    if target.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a folder; give the name of a file in it")
     text = json.dumps({"format": FORMAT, **meta})
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
@@ -50,3 +56,33 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, "np.ndarray[Any, Any]"
             f"{os.fspath(path)!r} has format {version}, this version of xdfn reads format {FORMAT}; upgrade xdfn"
         )
     return arrays, meta
+
+
+@contextlib.contextmanager
+def damage(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors in what the file says become ValueErrors that name it."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{os.fspath(path)!r} was changed since xdfn wrote it, or is damaged ({what})") from None
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """The leaves of nested dicts under names like ``params/FC1/W``."""
+    pairs: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        pairs += flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else [(prefix + name, value)]
+    return pairs
+
+
+def nest(leaves: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of `flatten`; params, buffers and slots are there even if empty."""
+    tree: dict[str, Any] = {"params": {}, "buffers": {}, "slots": {}}
+    for path, value in leaves.items():
+        *folders, name = path.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = value
+    return tree

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xdfn._backend import Array, namespace, place, put, to_numpy
+from xdfn._backend import Array, namespace, place, put, require_array, to_numpy
 from xdfn._spec import integer
 
 _PIECE = 2**22  # elements looked at in one go, so that a check needs little memory
@@ -40,17 +40,17 @@ def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 def check_inputs(X: Array, n_in: int | None = None, name: str = "X") -> None:
     """Raise ValueError unless X is a real array (n, n_in) with at least one row."""
-    xp = namespace(X)
-    if X.ndim != 2:
-        raise ValueError(f"{name} must be 2-d, (n, n_features), got shape {tuple(X.shape)}; reshape it")
+    require_array(name, X, 2)
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"{name} must have at least one row and one column, got shape {tuple(X.shape)}")
     if n_in is not None and X.shape[1] != n_in:
         raise ValueError(f"{name} must have the {n_in} columns that the network was made for, got {X.shape[1]}")
-    check_real(xp, X, name)
+    check_real(X, name)
 
 
-def check_real(xp: Any, x: Array, name: str) -> None:
+def check_real(x: Array, name: str) -> None:
+    """Raise ValueError unless x holds real numbers."""
+    xp = namespace(x)
     try:
         real = xp.isdtype(x.dtype, ("bool", "integral", "real floating"))
     except TypeError:  # NumPy's answer for objects and strings

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xdfn import random
-from xdfn._spec import Part, Registry, number
+from xdfn._spec import Part, Registry, number_field
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -74,8 +74,10 @@ class constant(InitializerBase):  # noqa: N801
 
     _shown = ("value",)
 
+    value = number_field()
+
     def __init__(self, value: float = 0.0) -> None:
-        self.value = number("value", value)
+        self.value = value
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return np.full(shape, float(self.value))
@@ -87,8 +89,10 @@ class std_normal(InitializerBase):  # noqa: N801
 
     _shown = ("gain",)
 
+    gain = number_field()
+
     def __init__(self, gain: float = 0.01) -> None:
-        self.gain = number("gain", gain)
+        self.gain = gain
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return self.gain * rng.standard_normal(shape)
@@ -100,8 +104,10 @@ class random_uniform(InitializerBase):  # noqa: N801
 
     _shown = ("b",)
 
+    b = number_field(0)
+
     def __init__(self, b: float = 1.0) -> None:
-        self.b = number("b", b, 0)
+        self.b = b
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return rng.uniform(-self.b, self.b, shape)
@@ -113,8 +119,10 @@ class random_normal(InitializerBase):  # noqa: N801
 
     _shown = ("std",)
 
+    std = number_field(0)
+
     def __init__(self, std: float = 0.01) -> None:
-        self.std = number("std", std, 0)
+        self.std = std
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return truncated_normal(rng, self.std, shape)
@@ -146,8 +154,10 @@ class he_normal(InitializerBase):  # noqa: N801
 class glorot_uniform(InitializerBase):  # noqa: N801
     """U(-b, b) with b = gain sqrt(6 / (n_in + n_out)), for tanh and sigmoid (Glorot and Bengio 2010)."""
 
+    gain = number_field()
+
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = number("gain", gain)
+        self.gain = gain
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         b = abs(self.gain) * math.sqrt(6 / (shape[-2] + shape[-1]))
@@ -158,8 +168,10 @@ class glorot_uniform(InitializerBase):  # noqa: N801
 class glorot_normal(InitializerBase):  # noqa: N801
     """N(0, gain^2 2 / (n_in + n_out)), truncated at two standard deviations (Glorot and Bengio 2010)."""
 
+    gain = number_field()
+
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = number("gain", gain)
+        self.gain = gain
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return truncated_normal(rng, abs(self.gain) * math.sqrt(2 / (shape[-2] + shape[-1])), shape)
@@ -190,8 +202,10 @@ class orthogonal(InitializerBase):  # noqa: N801
     (Saxe et al. 2014, arXiv:1312.6120).
     """
 
+    gain = number_field()
+
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = number("gain", gain)
+        self.gain = gain
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         rows, columns = shape

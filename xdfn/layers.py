@@ -7,14 +7,26 @@ written once, in the base class, out of those three.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 from xdfn import random
-from xdfn._backend import Array, Place, namespace, place, product, put, real_dtype, require_place
-from xdfn._spec import Part, Registry, integer, number
-from xdfn.activations import ActivationBase, Affine, activations
-from xdfn.initializers import InitializerBase, initializers
-from xdfn.optimizers import OptimizerInitializer
+from xdfn._backend import (
+    Array,
+    Place,
+    namespace,
+    place,
+    product,
+    put,
+    real_dtype,
+    require_array,
+    require_place,
+    to_numpy,
+)
+from xdfn._spec import Field, Part, Registry, integer, key, number_field
+from xdfn.activations import ActivationBase, Affine, activations, softmax
+from xdfn.initializers import initializers
+from xdfn.optimizers import OptimizerInitializer, optimizers
 
 Params = dict[str, Array]
 Buffers = dict[str, Array]
@@ -39,6 +51,9 @@ class Context(NamedTuple):
 class LayerBase(Part):
     """Base of the layers. Write `apply` and `pullback`; `init` where there are parameters or the width changes.
 
+    A layer in the notebook's style, which defines `forward` and `backward` instead and keeps `params`, `gradients`
+    and `X` by itself, works as well, everywhere but in compiled steps.
+
     Attributes
     ----------
     params, gradients : dict of arrays by name, such as ``{"W": (n_in, n_out), "b": (1, n_out)}``
@@ -54,16 +69,17 @@ class LayerBase(Part):
     n_in: int | None = None
     n_out: int | None = None
     acti_fn: ActivationBase | None = None
+    optimizer = optimizers.field()
 
     def __init__(self, optimizer: Any = None) -> None:
-        self.own_optimizer = optimizer is not None
-        self.optimizer = copy.deepcopy(OptimizerInitializer(optimizer)())
+        self.inherits = optimizer is None  # whether a model gives it its own rule
+        self.optimizer = OptimizerInitializer(optimizer)().without_memory()
         self.params: Params = {}
         self.buffers: Buffers = {}
         self.gradients: Params = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters
         self.X: list[Array] = []
         self._caches: list[Any] = []
-        self._calls = 0
         self.is_initialized = False
 
     # -- the pure face --
@@ -76,41 +92,93 @@ class LayerBase(Part):
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
     ) -> tuple[Array, Any, Buffers]:
         """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference."""
-        raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx)")
+        if not self.by_hand:
+            raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx), or forward")
+        self.params = params
+        y = self.forward(x)
+        if ctx is None:
+            self.flush_gradients()
+        return y, None, buffers
 
     def pullback(
         self, params: Params, cache: Any, dy: Array, input_grad: bool = True
     ) -> tuple[Array | None, Gradients]:
         """The gradients at the inputs (n, n_in), None unless asked for, and at the parameters, from dy (n, n_out)."""
-        raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
+        if not self.by_hand:
+            raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
+        self.gradients = {name: namespace(value).zeros_like(value) for name, value in params.items()}
+        dx, gradients = self.backward(dy), self.gradients
+        self.flush_gradients()
+        return dx, gradients
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether this is a layer in the notebook's style: `forward` and no `apply`."""
+        return type(self).forward is not LayerBase.forward and type(self).apply is LayerBase.apply
 
     # -- the notebook's face --
 
     def initialize(self, n_in: int, where: Place, dtype: Any, rng: Any) -> None:
         """Make the parameters for inputs of `n_in` features."""
-        params, buffers, self.n_out = self.init(rng, n_in)
+        buffers: Buffers
+        if self.by_hand:  # such a layer makes them when it first sees an input
+            self.n_out = self.forward(where.xp.zeros((1, n_in), dtype=dtype, device=where.device)).shape[-1]
+            params, buffers = self.params, {}
+        else:
+            params, buffers, self.n_out = self.init(rng, n_in)
         self.n_in = n_in
-        self.params = {name: put(value, where, dtype) for name, value in params.items()}
-        self.buffers = {name: put(value, where, dtype) for name, value in buffers.items()}
-        self.gradients = {name: namespace(value).zeros_like(value) for name, value in self.params.items()}
+        self.params = {name: put(to_numpy(value), where, dtype) for name, value in params.items()}
+        self.buffers = {name: put(to_numpy(value), where, dtype) for name, value in buffers.items()}
+        self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
         self.is_initialized = True
+        self.flush_gradients()
+
+    def adopt(self, n_in: int, n_out: int) -> None:
+        """Take `params` and `buffers` from elsewhere as this layer's own, for those sizes.
+
+        Raises
+        ------
+        ValueError
+            They are not what `init` makes for them.
+        """
+        self.n_in, self.n_out = n_in, n_out
+        if not self.by_hand:
+            params, buffers, n_out = self.init(random.generator(0, random.WEIGHTS), n_in)
+            expected = {name: value.shape for name, value in {**params, **buffers}.items()}
+            got = {name: tuple(value.shape) for name, value in {**self.params, **self.buffers}.items()}
+            if got != expected or n_out != self.n_out:
+                raise ValueError(
+                    f"{self}: expected arrays of shapes {expected} and {n_out} outputs, got {got} and {self.n_out}"
+                )
+        self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
+        self.is_initialized = True
+        self.flush_gradients()
 
     def forward(self, X: Array, retain_derived: bool = True) -> Array:
         """The outputs (n, n_out) for inputs X (n, n_in).
 
         With `retain_derived` the call is a step of training: the input is kept for `backward`, and Dropout drops.
         """
+        require_array("X", X, 2)
         if not self.is_initialized:
-            self.initialize(X.shape[-1], place(X), real_dtype(X), random.generator(random.new_seed(), random.WEIGHTS))
+            rng = random.generator(random.new_seed(), random.WEIGHTS)
+            self.initialize(X.shape[-1], place(X), real_dtype(X), rng)
+        if X.shape[-1] != self.n_in:
+            raise ValueError(f"{type(self).__name__} was made for inputs (n, {self.n_in}), got {tuple(X.shape)}")
         require_place(place(X), f"convert the parameters of {type(self).__name__} or the input", **self.params)
-        ctx = None
-        if retain_derived:
-            self._calls += 1
-            ctx = Context(random.mask_key(random.new_seed() if self.draws else 0, 0, self._calls))
+        seed = random.new_seed() if retain_derived and self.draws else 0
+        return self.step_forward(X, Context(random.mask_key(seed, 0, 0)) if retain_derived else None)
+
+    def step_forward(self, X: Array, ctx: Context | None) -> Array:
+        """`forward` in a given context."""
+        if self.by_hand:
+            return self.forward(X)
+        for value in self.params.values():
+            X = X if X.dtype == value.dtype else namespace(X).astype(X, value.dtype)
         y, cache, self.buffers = self.apply(self.params, self.buffers, X, ctx)
-        if retain_derived:
+        if ctx is not None:
             self.X.append(X)
-            self._caches.append(cache)
+            self._caches.append((cache, y.shape))
         return y
 
     def backward(self, dLda: Any, retain_grads: bool = True) -> Any:
@@ -125,7 +193,13 @@ class LayerBase(Part):
                 f"got {len(given)}; flush_gradients() forgets them"
             )
         dX = []
-        for dy, cache in zip(given, self._caches, strict=True):
+        for dy, (cache, shape) in zip(given, self._caches, strict=True):
+            require_array("the gradient", dy, 2)
+            if tuple(dy.shape) != tuple(shape):
+                raise ValueError(
+                    f"the gradient at the output of {type(self).__name__} must have the output's shape "
+                    f"{tuple(shape)}, got {tuple(dy.shape)}"
+                )
             dx, gradients = self.pullback(self.params, cache, dy)
             dX.append(dx)
             if retain_grads:
@@ -146,10 +220,22 @@ class LayerBase(Part):
     def clone(self, *, bare: bool = False) -> Self:
         """A layer of its own with the same hyper-parameters and, unless `bare`, the same parameters and buffers."""
         new = copy.copy(self)
-        new.optimizer = copy.deepcopy(self.optimizer)
+        if not bare:
+            new.optimizer = copy.deepcopy(self.optimizer)
+        elif not self.optimizer.by_hand:
+            new.optimizer = self.optimizer.without_memory()
         new.params, new.buffers = ({}, {}) if bare else (dict(self.params), dict(self.buffers))
         new.flush_gradients()
         return new
+
+    # What is not said by the hyper-parameters.
+    _STATE: ClassVar[frozenset[str]] = frozenset(
+        {"optimizer", "inherits", "params", "buffers", "gradients", "shapes", "X", "n_in", "is_initialized"}
+    )
+
+    def key(self) -> Any:
+        """What a compiled step depends on."""
+        return key(self, self._STATE, whole=True)
 
     @property
     def ending(self) -> str:
@@ -173,6 +259,12 @@ class LayerBase(Part):
 
 
 layers: Registry[LayerBase] = Registry("layer", LayerBase)
+
+
+def _initializer(name: str, spec: Any) -> Any:
+    """The spec as given, after a look whether it is one."""
+    initializers.resolve(spec)
+    return spec
 
 
 @layers.register("dense", "fc")
@@ -205,25 +297,24 @@ class FullyConnected(LayerBase):
     """
 
     prefix = "FC"
-    acti_fn: ActivationBase
+    n_out: int = Field(integer)  # type: ignore[assignment]
+    acti_fn: ActivationBase = activations.field()  # type: ignore[assignment]
+    init_w = Field(_initializer)
+    init_b = Field(_initializer)
 
     def __init__(self, n_out: int, acti_fn: Any, init_w: Any, optimizer: Any = None, init_b: Any = "zeros") -> None:
         super().__init__(optimizer)
-        self.n_out = integer("n_out", n_out)
-        self.acti_fn = activations.resolve(acti_fn)
+        self.n_out = n_out
+        self.acti_fn = acti_fn
         self.init_w, self.init_b = init_w, init_b
-        self._initializers: dict[str, InitializerBase] = {
-            "W": initializers.resolve(init_w),
-            "b": initializers.resolve(init_b),
-        }
 
     def fields(self) -> dict[str, Any]:
-        return {**super().fields(), "init_w": self._initializers["W"], "init_b": self._initializers["b"]}
+        resolved = {name: initializers.resolve(vars(self)[name]) for name in ("init_w", "init_b")}
+        return {**super().fields(), **resolved}
 
     def init(self, rng: Any, n_in: int) -> tuple[Params, Buffers, int]:
-        assert self.n_out is not None
-        W = self._initializers["W"](shape=(n_in, self.n_out), rng=rng)
-        b = self._initializers["b"](shape=(1, self.n_out), rng=rng)
+        W = initializers.resolve(self.init_w)((n_in, self.n_out), rng)
+        b = initializers.resolve(self.init_b)((1, self.n_out), rng)
         return {"W": W, "b": b}, {}, self.n_out
 
     def apply(
@@ -240,8 +331,8 @@ class FullyConnected(LayerBase):
         x, z, y = cache
         xp = namespace(x)
         dz = self.acti_fn.pullback(z, y, dy)
-        gradients = {"W": (xp.matrix_transpose(x), dz), "b": xp.sum(dz, axis=-2, keepdims=True)}
-        dx = dz @ xp.matrix_transpose(params["W"]) if input_grad else None
+        gradients = {"W": (x.mT, dz), "b": xp.sum(dz, axis=-2, keepdims=True)}
+        dx = dz @ params["W"].mT if input_grad else None
         return dx, gradients
 
     @property
@@ -298,16 +389,14 @@ class Softmax(LayerBase):
     def apply(
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
     ) -> tuple[Array, Any, Buffers]:
-        xp = namespace(x)
-        y = xp.exp(x - xp.max(x, axis=self.dim, keepdims=True))
-        y /= xp.sum(y, axis=self.dim, keepdims=True)
+        y = softmax(x)
         return y, y, buffers
 
     def pullback(
         self, params: Params, cache: Any, dy: Array, input_grad: bool = True
     ) -> tuple[Array | None, Gradients]:
         y, xp = cache, namespace(dy)
-        return y * (dy - xp.sum(dy * y, axis=self.dim, keepdims=True)), {}
+        return y * (dy - xp.sum(dy * y, axis=-1, keepdims=True)), {}
 
     @property
     def hyperparams(self) -> dict[str, Any]:
@@ -325,10 +414,11 @@ class Dropout(LayerBase):
 
     draws = True
     _shown = ("rate",)
+    rate = number_field(0, 1, open_high=True)
 
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
-        self.rate = number("rate", rate, 0, 1, open_high=True)
+        self.rate = rate
 
     def apply(
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
@@ -345,3 +435,17 @@ class Dropout(LayerBase):
     ) -> tuple[Array | None, Gradients]:
         mask = cache
         return dy if mask is None else dy * mask, {}
+
+
+def named(given: Sequence[Any]) -> dict[str, LayerBase]:
+    """Copies of the layers, by name."""
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) == 0:
+        raise ValueError(f"layers must be a list of at least one layer, got {given!r:.80}")
+    named: dict[str, LayerBase] = {}
+    counts: dict[str, int] = {}
+    for spec in given:
+        layer = layers.resolve(spec).clone()
+        prefix = layer.prefix or type(layer).__name__
+        counts[prefix] = counts.get(prefix, 0) + 1
+        named[f"{prefix}{counts[prefix]}"] = layer
+    return named

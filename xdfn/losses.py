@@ -9,7 +9,7 @@ import inspect
 from typing import Any, ClassVar
 
 from xdfn._backend import Array, arange, namespace
-from xdfn._spec import Part, Registry, number
+from xdfn._spec import Part, Registry, number_field
 from xdfn.activations import Affine, exp_limit, sigmoid, softmax
 
 Weight = Any  # a Python float, or an array (n,)
@@ -133,9 +133,10 @@ class SquaredError(ObjectiveBase):
         return namespace(y_pred).sum(difference * difference) / (2 * y_pred.shape[0])
 
     @staticmethod
-    def grad(y_true: Array, y_pred: Array, z: Array, acti_fn: Any) -> Array:  # type: ignore[override]
-        """The gradient with respect to the scores z of a last layer y_pred = g(z)."""
-        return (y_pred - aligned(y_true, y_pred)) * acti_fn.grad(z) / y_pred.shape[0]
+    def grad(y_true: Array, y_pred: Array, z: Array = None, acti_fn: Any = None) -> Array:
+        """The gradient with respect to y_pred or, given a last layer y_pred = g(z), with respect to its scores z."""
+        gradient = (y_pred - aligned(y_true, y_pred)) / y_pred.shape[0]
+        return gradient if acti_fn is None else gradient * acti_fn.grad(z)
 
 
 @losses.register("mae")
@@ -164,8 +165,10 @@ class Huber(ObjectiveBase):
 
     _shown = ("delta",)
 
+    delta = number_field(0, open_low=True)
+
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = number("delta", delta, 0, open_low=True)
+        self.delta = delta
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         xp = namespace(z)
@@ -219,8 +222,10 @@ class CrossEntropy(ObjectiveBase):
         Label smoothing: train towards (1 - smoothing) y + smoothing / m (Szegedy et al. 2016, arXiv:1512.00567).
     """
 
+    smoothing = number_field(0, 1, open_high=True)
+
     def __init__(self, smoothing: float = 0.0) -> None:
-        self.smoothing = number("smoothing", smoothing, 0, 1, open_high=True)
+        self.smoothing = smoothing
 
     classifies = True
     link_ending = "Softmax"
@@ -255,6 +260,10 @@ class CrossEntropy(ObjectiveBase):
         return xp.sum(xp.astype(classes == y, xp.int32)), z.shape[0]
 
     def check_shape(self, y: Array, n_out: int) -> None:
+        if n_out < 2:
+            raise ValueError(
+                "CrossEntropy expects at least 2 outputs, one a class; for one output: binary_cross_entropy"
+            )
         if y.ndim == 1:
             if not namespace(y).isdtype(y.dtype, ("integral", "bool")):
                 raise ValueError(
@@ -280,7 +289,7 @@ class CrossEntropy(ObjectiveBase):
         return (y_pred - CrossEntropy._targets(y_true, y_pred)) / y_pred.shape[0]
 
 
-@losses.register("bernoulli", "log_loss")
+@losses.register("bernoulli", "bce")
 class BinaryCrossEntropy(ObjectiveBase):
     """l = -sum_j [y_j log p_j + (1 - y_j) log(1 - p_j)] with the link p = sigmoid(z); dz = w (p - y).
 

@@ -3,34 +3,33 @@ the only thing here that changes; all below it are values and functions.
 """
 
 import copy
-import math
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
-from xdfn import checkpoint, random
+from xdfn import checkpoint, inspection, random
 from xdfn._backend import (
     Array,
-    Place,
     move,
     namespace,
     place,
     quiet,
     real_dtype,
+    require_array,
     require_place,
     resolve_place,
     same_place,
     to_numpy,
     tree_map,
 )
-from xdfn._spec import integer
+from xdfn._spec import as_given, integer
 from xdfn.data import check_inputs, check_real, check_values, spans
-from xdfn.layers import FullyConnected, LayerBase, layers
+from xdfn.initializers import initializers
+from xdfn.layers import Context, FullyConnected, LayerBase, layers, named
 from xdfn.losses import CrossEntropy, losses
 from xdfn.network import Network, TrainState, fold_link, infer
-from xdfn.optimizers import optimizers
-from xdfn.training import epochs
+from xdfn.optimizers import OptimizerBase, OptimizerInitializer
+from xdfn.training import Report, epochs
 
 _PREDICT_ROWS = 4096  # rows that go through the network in one piece at inference
 
@@ -43,7 +42,8 @@ class DFN:
     hidden_dims_1, hidden_dims_2 : int, optional
         The notebook's network: FC1 with `hidden_dims_1` sigmoid units, then FC2 with `hidden_dims_2` affine ones.
     optimizer : str or OptimizerBase
-        Moves the parameters of each layer that has no optimizer of its own.
+        Moves the parameters of each layer that has no optimizer of its own; each gets a copy,
+        `layers[name].optimizer`. Assigning to `model.optimizer` gives all of them a new one.
     init_w : str or InitializerBase
         Initialiser of the weights of FC1 and FC2.
     loss : str or ObjectiveBase
@@ -58,6 +58,7 @@ class DFN:
     ----------
     layers : dict of LayerBase by name: ``"FC1"``, ``"FC2"``, ``"Dropout1"``, ...
         Between calls their `params` are the truth: read them, or assign to them.
+    loss : ObjectiveBase
     history : dict of lists, one value an epoch: ``"loss"``, the mean over the rows.
 
     Examples
@@ -70,6 +71,8 @@ class DFN:
     >>> model.fit(X, y, n_epochs=100, batch_size=4, verbose=None).predict(X).tolist()
     [0, 1, 1, 0]
     """
+
+    loss = losses.field()
 
     def __init__(
         self,
@@ -92,15 +95,31 @@ class DFN:
         elif hidden_dims_1 is not None or hidden_dims_2 is not None:
             raise ValueError("DFN expects either layers=[...] or hidden_dims_1 and hidden_dims_2, got both")
         self.hidden_dims_1, self.hidden_dims_2 = hidden_dims_1, hidden_dims_2
-        self.optimizer, self.init_w = optimizer, init_w
-        self.loss = losses.resolve(loss)
+        self.init_w, self.loss = init_w, loss
         self.seed = None if seed is None else integer("seed", seed, 0)
-        self.layers = _named_layers(layers, optimizer)
+        self.layers = named(layers)
+        self.optimizer = optimizer
         self.history: dict[str, list[float]] = {"loss": []}
         self._seed = self.seed  # the one in use
         self._step = self._epoch = 0
         self._slots: dict[str, dict[str, dict[str, Array]]] = {}  # by layer, parameter and name of the memory
+        self._since: dict[str, dict[str, int]] = {}  # by layer and parameter: the step at which that began
+        made = [value for layer in self.layers.values() for value in layer.params.values()]
+        self._real = _real_name(made[0].dtype) if made else ""  # the parameters' dtype, once they are made
         self._flat_targets = False  # whether y was (n,)
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer as it was given. Assign to change that of every layer without one of its own."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, spec: Any) -> None:
+        rule = OptimizerInitializer(spec)()
+        for layer in self.layers.values():
+            if layer.inherits:
+                layer.optimizer = rule.without_memory()
+        self._optimizer = spec
 
     # -- training --
 
@@ -121,7 +140,7 @@ class DFN:
         Parameters
         ----------
         X_train : array (n, n_in)
-            Integers and booleans train in float32, cast batch by batch.
+            float64, and what is wider, trains in float64, all else in float32; it is cast batch by batch.
         y_train : array (n, n_out), (n,)
             One-hot rows or integer class numbers for CrossEntropy, 0 and 1 for BinaryCrossEntropy, else numbers.
         n_epochs, batch_size : int
@@ -144,61 +163,111 @@ class DFN:
             was at the end of the last good epoch.
         """
         n_epochs, batch_size = integer("n_epochs", n_epochs, 0), integer("batch_size", batch_size)
-        n_in = next(iter(self.layers.values())).n_in
-        check_inputs(X_train, n_in, "X_train")
-        where = place(X_train)
-        self._check_targets(y_train, where, X_train.shape[0])
-        if self.is_initialized:
-            self._require_here(X_train=X_train)
-        if check_input:
-            check_values(X_train, y_train, self.loss.limits(y_train, self._n_out(X_train.shape[1])))
-        self.initialize(X_train)
-        assert self._seed is not None
-        net = Network(list(self.layers.values()), self.loss, self._seed, X_train)
-        report = _Report(verbose)
-        good = self._pack(net)
-        self._flat_targets = y_train.ndim == 1
+        report = Report(verbose)
+        check_inputs(X_train, self._first.n_in, "X_train")
+        before, done = self._snapshot(), False
         try:
-            run = epochs(
-                net, good, X_train, y_train, n_epochs=n_epochs, batch_size=batch_size, on_batch=report.on_batch
-            )
-            for state, loss in run:
-                good = state
+            self.initialize(X_train)
+            self._check_targets(y_train, X_train)
+            if check_input:
+                check_values(X_train, y_train, self.loss.limits(y_train, self._n_out))
+            net = self._network(X_train)
+            good = self._pack(net, X_train)
+            self._flat_targets = y_train.ndim == 1
+            for state, loss in epochs(net, good, X_train, y_train, n_epochs, batch_size, on_batch=report.on_batch):
+                good, done = state, True
                 self.history["loss"].append(loss)
                 report.on_epoch(loss)
+            done = True
         finally:
-            self._unpack(net, good)
+            if done:
+                self._unpack(net, good)
+            else:
+                self._restore(before)
         return self
 
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
+        check_inputs(X, self._first.n_in)
         if self._seed is None:
             self._seed = random.new_seed()
-        n_in, where, dtype = X.shape[1], place(X), real_dtype(X)
-        for i, layer in enumerate(self.layers.values()):
+        self._real = self._real or _real_name(real_dtype(X))
+        n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), self._real)
+        for i, (name, layer) in enumerate(self.layers.items()):
             if not layer.is_initialized:
                 layer.initialize(n_in, where, dtype, random.generator(self._seed, random.WEIGHTS, i))
             elif layer.n_in != n_in:
-                raise ValueError(f"layer {i + 1}, {layer}, was made for {layer.n_in} inputs and gets {n_in}")
+                raise ValueError(f"{name}, {layer}, was made for {layer.n_in} inputs and gets {n_in}")
             assert layer.n_out is not None
             n_in = layer.n_out
+        self._parameters(X)
         return self
 
-    def _pack(self, net: Network) -> TrainState:
+    def _snapshot(self) -> Any:
+        """What a fit that fails before its first epoch is done goes back to."""
+        return self._seed, self._real, self._flat_targets, [dict(vars(layer)) for layer in self.layers.values()]
+
+    def _restore(self, snapshot: Any) -> None:
+        self._seed, self._real, self._flat_targets, attributes = snapshot
+        for layer, saved in zip(self.layers.values(), attributes, strict=True):
+            vars(layer).clear()
+            vars(layer).update(saved)
+
+    def _parameters(self, like: Array) -> list[dict[str, Array]]:
+        """The parameters by layer in the model's dtype, after a look at them: people may assign what they like."""
+        dtype, where, tree = getattr(namespace(like), self._real), place(like), []
+        for name, layer in self.layers.items():
+            tree.append(dict(layer.params))
+            for key, value in layer.params.items():
+                what = f"layers[{name!r}].params[{key!r}]"
+                require_array(what, value, value.ndim if hasattr(value, "ndim") else 2)
+                if not same_place(place(value), where):
+                    raise ValueError(
+                        f"the input is on {where}, expected {place(value)}, where {what} is: "
+                        "convert the input, or move the model with model.to(X)"
+                    )
+                if tuple(value.shape) != layer.shapes.get(key, tuple(value.shape)):
+                    raise ValueError(f"{what} must have shape {layer.shapes[key]}, got {tuple(value.shape)}")
+                if value.dtype != dtype:
+                    tree[-1][key] = namespace(value).astype(value, dtype)
+        if not any(tree):
+            raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
+        return tree
+
+    def _network(self, like: Array) -> Network:
+        """The network as it is now, as a value."""
+        assert self._seed is not None
+        since = [
+            {parameter: self._start(name, parameter, layer.optimizer) for parameter in layer.params}
+            for name, layer in self.layers.items()
+        ]
+        return Network(list(self.layers.values()), self.loss, self._seed, like, since)
+
+    def _start(self, layer: str, parameter: str, rule: OptimizerBase) -> int:
+        """The step at which a parameter's memory began; now, if the rule has none that it can go on with."""
+        kept = self._slots.get(layer, {}).get(parameter, {})
+        if not rule.slots:
+            return 0
+        return self._since.get(layer, {}).get(parameter, 0) if kept.keys() == set(rule.slots) else self._step
+
+    def _pack(self, net: Network, like: Array) -> TrainState:
         """The state of a run, as copies of what the layers and the model keep between runs."""
-        owned = self.layers.values()
-        params = net.pack([layer.params for layer in owned])
+        params = net.pack(self._parameters(like))
         slots = net.pack_slots([self._slots.get(name, {}) for name in self.layers], params)
-        return TrainState(
-            params, tuple(layer.buffers for layer in owned), slots, net.init_sums(self._dtype), self._step, self._epoch
-        )
+        buffers = tuple(layer.buffers for layer in self.layers.values())
+        return TrainState(params, buffers, slots, net.init_sums(params[0].dtype), self._step, self._epoch)
 
     def _unpack(self, net: Network, state: TrainState) -> None:
         """The reverse."""
         for layer, params, buffers in zip(self.layers.values(), net.unpack(state.params), state.buffers, strict=True):
             layer.params, layer.buffers = params, buffers
             layer.flush_gradients()
-        self._slots = dict(zip(self.layers, net.unpack_slots(state.slots), strict=True))
+        names = list(self.layers)
+        self._slots = dict(zip(names, net.unpack_slots(state.slots), strict=True))
+        self._since = {name: {} for name in names}
+        for segment in net.segments:
+            for entry in segment.entries:
+                self._since[names[entry.layer]][entry.name] = segment.since
         self._step, self._epoch = state.step, state.epoch
 
     # -- inference --
@@ -226,34 +295,86 @@ class DFN:
     def evaluate(self, X_test: Array, y_test: Array, batch_size: int = 128) -> float:
         """The share of right predictions for CrossEntropy and BinaryCrossEntropy, the mean loss otherwise.
 
-        Reads the device once.
+        Reads the device twice: to look for NaN, infinity and targets out of range, and for the result.
         """
-        check_inputs(X_test, self._n_in(), "X_test")
-        self._check_targets(y_test, place(X_test), X_test.shape[0])
+        self._require_initialized()
+        check_inputs(X_test, self._first.n_in, "X_test")
+        self._check_targets(y_test, X_test)
+        check_values(X_test, y_test, self.loss.limits(y_test, self._n_out))
         total: Any = None
         count = 0
         for start, stop, z in self._scores(X_test, integer("batch_size", batch_size)):
             y = y_test[start:stop, ...]
-            if self.loss.classifies:
-                part, n = self.loss.hits(y, z)
-            else:
-                part, n = self.loss.value_and_grad(y, z, 1.0)[0], stop - start
-            total, count = part if total is None else total + part, count + n
+            with quiet(X_test):
+                if self.loss.classifies:
+                    part, n = self.loss.hits(y, z)
+                else:
+                    part, n = self.loss.value_and_grad(y, z, 1.0)[0], stop - start
+                total, count = part if total is None else total + part, count + n
         return float(to_numpy(total)) / count
+
+    def activations(self, X: Array) -> dict[str, Array]:
+        """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> model = DFN(8, 3).initialize(np.zeros((1, 4)))
+        >>> {name: a.shape for name, a in model.activations(np.zeros((5, 4))).items()}
+        {'FC1': (5, 8), 'FC2': (5, 3)}
+        """
+        x, params = self._at_inference(X)
+        return inspection.activations(self.layers, params, x)
+
+    def input_gradients(self, X: Array, y: Array | None = None, *, output: int | None = None) -> Array:
+        """How the network answers to its inputs X (n, n_in), at inference: an array like X.
+
+        Parameters
+        ----------
+        X : array (n, n_in)
+        y : array (n,) or (n, n_out), optional
+            Targets; the result is then the gradient of each row's loss.
+        output : int, optional
+            Number of an output; the result is then the gradient of its score, before the loss's link. Not needed
+            where there is but one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> model = DFN(layers=["fc(1, 'affine', 'constant(3)')"], loss="squared_error").initialize(np.zeros((1, 2)))
+        >>> model.input_gradients(np.zeros((1, 2)))
+        array([[3., 3.]])
+        """
+        x, params = self._at_inference(X)
+        if y is not None and output is None:
+            self._check_targets(y, X)
+            check_values(X, y, self.loss.limits(y, self._n_out))
+        elif y is not None or (output is None and self._n_out > 1):
+            raise ValueError(f"input_gradients expects either y or output=, one of the {self._n_out} outputs")
+        column = integer("output", output or 0, 0)
+        if column >= self._n_out:
+            raise ValueError(f"output must be below {self._n_out}, the number of outputs, got {column}")
+        return inspection.input_gradients(list(self.layers.values()), self.loss, params, x, y, column)
+
+    def _at_inference(self, X: Array) -> tuple[Array, list[dict[str, Array]]]:
+        """X in the model's dtype, and the parameters."""
+        self._require_initialized()
+        check_inputs(X, self._first.n_in)
+        xp = namespace(X)
+        return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X)
 
     def _map(self, X: Array, function: Callable[[Array], Array]) -> Array:
         """A function of the scores, piece by piece."""
-        check_inputs(X, self._n_in())
+        self._require_initialized()
+        check_inputs(X, self._first.n_in)
         pieces = [function(z) for _, _, z in self._scores(X, _PREDICT_ROWS)]
         return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
 
     def _scores(self, X: Array, rows: int) -> Iterator[tuple[int, int, Array]]:
         """The scores of X[start:stop] with start and stop, piece by piece."""
-        self._require_here(X=X)
-        owned = list(self.layers.values())
-        folded = fold_link(owned, self.loss)
-        params, buffers = [layer.params for layer in owned], [layer.buffers for layer in owned]
-        xp, dtype = namespace(X), self._dtype
+        folded = fold_link(list(self.layers.values()), self.loss)
+        params, buffers = self._parameters(X), [layer.buffers for layer in self.layers.values()]
+        xp, dtype = namespace(X), getattr(namespace(X), self._real)
         for start, stop in spans(X.shape[0], rows):
             with quiet(X):
                 z = infer(folded, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
@@ -271,13 +392,18 @@ class DFN:
 
         A step of training: layers keep their inputs for `backward`, and Dropout drops.
         """
-        check_inputs(X_train, next(iter(self.layers.values())).n_in, "X_train")
+        check_inputs(X_train, self._first.n_in, "X_train")
         self.initialize(X_train)
-        self._require_here(X_train=X_train)
-        Xs, out = {}, X_train
-        for name, layer in self.layers.items():
+        for layer, params in zip(self.layers.values(), self._parameters(X_train), strict=True):
+            layer.params = params
+        xp, seed = namespace(X_train), self._seed
+        assert seed is not None
+        Xs, out = {}, xp.astype(X_train, getattr(xp, self._real), copy=False)
+        for i, (name, layer) in enumerate(self.layers.items()):
             Xs[name] = out
-            out = layer.forward(out)
+            passes = len(layer.X)  # since the last update; the first draws as fit does in this step
+            again = (passes,) if passes else ()
+            out = layer.step_forward(out, Context(random.mask_key(seed, i, self._step, *again)))
         return out, Xs
 
     def backward(self, grad: Array) -> tuple[Array, dict[str, Array]]:
@@ -289,10 +415,12 @@ class DFN:
         return out, dXs
 
     def update(self) -> None:
-        """Move all parameters by the gradients gathered, then forget those."""
-        for layer in self.layers.values():
-            layer.update()
-        self.flush_gradients()
+        """Move all parameters by the gradients gathered, as a step of `fit` does, then forget those."""
+        self._require_initialized()
+        like = next(value for layer in self.layers.values() for value in layer.params.values())
+        net = self._network(like)
+        gradients = [layer.gradients for layer in self.layers.values()]
+        self._unpack(net, net.update(self._pack(net, like), gradients, net.hyper(self._step)))
 
     def flush_gradients(self, curr_loss: Any = None) -> None:
         """Zero the gradients and forget the retained inputs."""
@@ -341,7 +469,6 @@ class DFN:
                     "its constructor must keep its arguments in attributes of the same names"
                 )
         losses.resolve(str(self.loss))
-        sizes = {name: [layer.n_in, layer.n_out] for name, layer in self.layers.items() if layer.is_initialized}
         tree = {
             "params": {name: layer.params for name, layer in self.layers.items()},
             "buffers": {name: layer.buffers for name, layer in self.layers.items()},
@@ -351,22 +478,18 @@ class DFN:
             "given": {
                 "hidden_dims_1": self.hidden_dims_1,
                 "hidden_dims_2": self.hidden_dims_2,
-                "optimizer": str(self.optimizer),
-                "init_w": str(self.init_w),
+                "optimizer": as_given(self.optimizer, OptimizerInitializer(self.optimizer)()),
+                "init_w": as_given(self.init_w, initializers.resolve(self.init_w)),
                 "seed": self.seed,
             },
             "layers": specs,
+            "inherits": {name: layer.inherits for name, layer in self.layers.items()},
             "loss": str(self.loss),
-            "sizes": sizes,
-            "state": {
-                "_seed": self._seed,
-                "_step": self._step,
-                "_epoch": self._epoch,
-                "_flat_targets": self._flat_targets,
-            },
+            "sizes": {name: [layer.n_in, layer.n_out] for name, layer in self.layers.items() if layer.is_initialized},
+            "state": {name: getattr(self, name) for name in _STATE},
             "history": self.history,
         }
-        checkpoint.write(path, {name: to_numpy(x) for name, x in _flatten(tree)}, meta)
+        checkpoint.write(path, {name: to_numpy(x) for name, x in checkpoint.flatten(tree)}, meta)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], like: Any = None) -> Self:
@@ -379,22 +502,26 @@ class DFN:
         """
         where = resolve_place("numpy" if like is None else like)
         arrays, meta = checkpoint.read(path)
+        with checkpoint.damage(path):
+            return cls._rebuild(checkpoint.nest({name: move(value, where) for name, value in arrays.items()}), meta)
+
+    @classmethod
+    def _rebuild(cls, tree: dict[str, Any], meta: dict[str, Any]) -> Self:
         given = meta["given"]
         model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"])
-        for name in ("hidden_dims_1", "hidden_dims_2", "optimizer", "init_w"):
-            setattr(model, name, given[name])
         model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
-        for name, value in meta["state"].items():
-            setattr(model, name, value)
-        model.history = meta["history"]
-        tree = _nest({name: move(value, where) for name, value in arrays.items()})
+        model.hidden_dims_1, model.hidden_dims_2 = given["hidden_dims_1"], given["hidden_dims_2"]
+        model.init_w, model._optimizer = given["init_w"], given["optimizer"]
+        for name in _STATE:
+            setattr(model, name, meta["state"][name])
+        model.history = {name: [float(value) for value in values] for name, values in meta["history"].items()}
+        for name, layer in model.layers.items():
+            layer.inherits = meta["inherits"][name]
         for name, (n_in, n_out) in meta["sizes"].items():
             layer = model.layers[name]
-            layer.n_in, layer.n_out, layer.is_initialized = n_in, n_out, True
-            layer.params = tree.get("params", {}).get(name, {})
-            layer.buffers = tree.get("buffers", {}).get(name, {})
-            layer.flush_gradients()
-        model._slots = tree.get("slots", {})
+            layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
+            layer.adopt(n_in, n_out)
+        model._slots = tree["slots"]
         return model
 
     # -- what it says of itself --
@@ -430,137 +557,55 @@ class DFN:
         FC2    FullyConnected, Affine   (n, 10)   ?
         total                                     ?
         """
-        rows, n_in = [("layer", "kind", "output", "parameters")], next(iter(self.layers.values())).n_in
-        for name, layer in self.layers.items():
-            n_in = n_in if layer.n_out is None else layer.n_out
-            kind = type(layer).__name__ + (f", {type(layer.acti_fn).__name__}" if layer.acti_fn else "")
-            count = _count(layer)
-            rows.append(
-                (name, kind, f"(n, {'?' if n_in is None else n_in})", f"{count:,}" if layer.is_initialized else "?")
-            )
-        total = sum(map(_count, self.layers.values()))
-        rows.append(("total", "", "", f"{total:,}" if self.is_initialized else "?"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
+        return inspection.summary(self.layers)
 
     def __repr__(self) -> str:
-        inherited = optimizers.resolve("sgd" if self.optimizer is None else self.optimizer)
+        inherited = OptimizerInitializer(self.optimizer)()
         specs = [
-            layer.spec(omit=("optimizer",) if layer.optimizer == inherited else ()) for layer in self.layers.values()
+            layer.spec(omit=("optimizer",) if layer.inherits and layer.optimizer == inherited else ())
+            for layer in self.layers.values()
         ]
         short = self.hidden_dims_1 is not None
         body = {
             "": f"{self.hidden_dims_1}, {self.hidden_dims_2}" if short else f"layers={specs}",
-            "optimizer=": repr(str(self.optimizer)),
+            "optimizer=": repr(as_given(self.optimizer, inherited)),
             **({"init_w=": repr(str(self.init_w))} if short else {}),
             "loss=": repr(str(self.loss)),
             **({} if self.seed is None else {"seed=": self.seed}),
         }
         return f"DFN({', '.join(f'{name}{value}' for name, value in body.items())})"
 
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)  # layers of one's own, or training one would move the other
+
     # -- checks --
 
     @property
-    def _dtype(self) -> Any:
-        return self._some_parameter().dtype
+    def _first(self) -> LayerBase:
+        return next(iter(self.layers.values()))
 
-    def _some_parameter(self) -> Array:
-        for layer in self.layers.values():
-            for value in layer.params.values():
-                return value
-        raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
+    @property
+    def _n_out(self) -> int:
+        n_out = next(reversed(self.layers.values())).n_out
+        assert n_out is not None
+        return n_out
 
-    def _n_in(self) -> int:
+    def _require_initialized(self) -> None:
         if not self.is_initialized:
             raise ValueError("the model has no parameters yet: call fit first, or load a saved model")
-        n_in = next(iter(self.layers.values())).n_in
-        assert n_in is not None
-        return n_in
 
-    def _n_out(self, n_in: int) -> int:
-        for layer in self.layers.values():
-            n_in = n_in if layer.n_out is None else layer.n_out
-        return n_in
-
-    def _require_here(self, **arrays: Array) -> None:
-        name = next(iter(arrays))
-        require_place(
-            place(self._some_parameter()), f"convert {name}, or move the model with model.to({name})", **arrays
-        )
-
-    def _check_targets(self, y: Array, where: Place, n: int) -> None:
-        if not same_place(place(y), where):
-            raise ValueError(f"y is on {place(y)} and X on {where}: convert one of them")
-        if y.ndim not in (1, 2):
-            raise ValueError(f"y must be 1-d or 2-d, got shape {tuple(y.shape)}")
-        if y.shape[0] != n:
-            raise ValueError(f"X and y must have the same number of rows, got {n} and {y.shape[0]}")
-        check_real(namespace(y), y, "y")
-        self.loss.check_shape(y, self._n_out(0))
+    def _check_targets(self, y: Array, X: Array) -> None:
+        require_array("y", y, 1 if getattr(y, "ndim", 2) == 1 else 2)
+        require_place(place(X), "X and y must be on one device of one library", y=y)
+        if y.shape[0] != X.shape[0]:
+            raise ValueError(f"X and y must have the same number of rows, got {X.shape[0]} and {y.shape[0]}")
+        check_real(y, "y")
+        self.loss.check_shape(y, self._n_out)
 
 
-class _Report:
-    """The notebook's lines: an epoch's, and on request a batch's."""
-
-    def __init__(self, verbose: bool | None) -> None:
-        self.verbose, self.epoch = verbose, 0
-        self.before = float("inf")
-        self.epoch_start = self.batch_start = time.time()
-        self.on_batch = self._on_batch if verbose else None
-
-    def _on_batch(self, number: int, of: int, loss: float) -> None:
-        now = time.time()
-        print(f"\t[Batch {number}/{of}] Train loss: {loss:.3f} ({now - self.batch_start:.1f}s/batch)")
-        self.batch_start = now
-
-    def on_epoch(self, loss: float) -> None:
-        self.epoch += 1
-        now = time.time()
-        if self.verbose is not None:
-            minutes = (now - self.epoch_start) / 60
-            print(f"[Epoch {self.epoch}] Avg. loss: {loss:.3f} Delta: {self.before - loss:.3f} ({minutes:.2f}m/epoch)")
-        self.before, self.epoch_start, self.batch_start = loss, now, now
+# What a saved model's JSON holds of the state beside the arrays.
+_STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")
 
 
-def _named_layers(given: Sequence[Any], optimizer: Any) -> dict[str, LayerBase]:
-    """Copies of the layers by name, each with an optimizer of its own."""
-    rule = optimizers.resolve("sgd" if optimizer is None else optimizer)
-    named: dict[str, LayerBase] = {}
-    if isinstance(given, dict):
-        given = list(given.values())
-    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) == 0:
-        raise ValueError(f"layers must be a list of at least one layer, got {given!r:.80}")
-    counts: dict[str, int] = {}
-    for spec in given:
-        layer = layers.resolve(spec).clone()
-        if not layer.own_optimizer:
-            layer.optimizer, layer.own_optimizer = copy.deepcopy(rule), True
-        prefix = layer.prefix or type(layer).__name__
-        counts[prefix] = counts.get(prefix, 0) + 1
-        named[f"{prefix}{counts[prefix]}"] = layer
-    return named
-
-
-def _count(layer: LayerBase) -> int:
-    return sum(math.prod(value.shape) for value in layer.params.values())
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Array]]:
-    """The arrays of nested dicts under names like ``params/FC1/W``."""
-    pairs: list[tuple[str, Array]] = []
-    for name, value in tree.items():
-        pairs += _flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else [(prefix + name, value)]
-    return pairs
-
-
-def _nest(arrays: dict[str, Array]) -> dict[str, Any]:
-    """The reverse of `_flatten`."""
-    tree: dict[str, Any] = {}
-    for path, value in arrays.items():
-        *folders, name = path.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[name] = value
-    return tree
+def _real_name(dtype: Any) -> str:
+    return "float64" if "float64" in str(dtype) else "float32"

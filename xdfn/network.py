@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from xdfn import random
-from xdfn._backend import Array, concatenate, flat, namespace, product, writes
+from xdfn._backend import Array, concatenate, flat, namespace, product, write, writes
 from xdfn._backend import copy as fresh
 from xdfn._backend import place as place_of
 from xdfn._spec import key
 from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
-from xdfn.optimizers import OptimizerBase, Rates
+from xdfn.optimizers import ByHand, OptimizerBase, Rates
 
 LayerTree = Sequence[dict[str, Any]]  # for each layer, something by the name of its parameters
 
@@ -65,7 +65,8 @@ class Segment(NamedTuple):
     """Parameters that one optimizer moves in one go."""
 
     optimizer: OptimizerBase
-    entries: tuple["Entry", ...]
+    since: int  # the step before which it had no memory
+    entries: tuple[Entry, ...]
 
 
 class Hyper(NamedTuple):
@@ -73,6 +74,15 @@ class Hyper(NamedTuple):
 
     rates: tuple[Rates, ...]  # one a segment
     keys: tuple[random.Key, ...]  # one a layer that draws
+
+
+class Workspace(NamedTuple):
+    """Vectors that every step writes anew, and the layers' views of them and of the parameters, made once."""
+
+    params: tuple[Array, ...]
+    params_tree: LayerTree
+    gradients: tuple[Array, ...]
+    gradients_tree: LayerTree
 
 
 class Network:
@@ -86,41 +96,57 @@ class Network:
     seed : int
     like : array
         Says on which library the network is to run.
+    since : for each layer, by parameter, the step before which its optimizer had no memory; 0 without it
     """
 
-    def __init__(self, layers: Sequence[LayerBase], loss: ObjectiveBase, seed: int, like: Array) -> None:
+    def __init__(
+        self,
+        layers: Sequence[LayerBase],
+        loss: ObjectiveBase,
+        seed: int,
+        like: Array,
+        since: Sequence[dict[str, int]] | None = None,
+    ) -> None:
         bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
         self.layers = fold_link(bare, loss)
         self.loss = copy.deepcopy(loss)
         self.seed = seed
         self.place = place_of(like)
         self.flat = flat(self.place.xp)
-        self.segments = self._segments(bare, [layer.params for layer in layers])
+        self.pure = not any(layer.by_hand or layer.optimizer.by_hand for layer in layers)
+        rules = [layer.optimizer for layer in bare]
+        self.segments = self._segments(rules, [layer.params for layer in layers], since or [{} for _ in layers])
+        # plain SGD everywhere: lr goes into dz, a small array, instead of a pass over all gradients
+        self.folds_rate = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
-    def _segments(self, layers: Sequence[LayerBase], params: LayerTree) -> tuple[Segment, ...]:
+    def _segments(
+        self, rules: Sequence[OptimizerBase], params: LayerTree, since: Sequence[dict[str, int]]
+    ) -> tuple[Segment, ...]:
         segments: dict[Any, Segment] = {}
-        for i, layer in enumerate(layers):
+        for i, of_layer in enumerate(rules):
             for name, value in params[i].items():
-                rule = layer.optimizer.for_parameter(name)
-                shared = key(rule) if self.flat else (i, name)
+                rule = ByHand(of_layer, name) if of_layer.by_hand else of_layer.for_parameter(name)
+                start = since[i].get(name, 0)
+                shared = (key(rule), start) if self.flat and not of_layer.by_hand else (i, name)
                 before = segments[shared].entries if shared in segments else ()
-                start = before[-1].stop if before else 0
-                entry = Entry(i, name, tuple(value.shape), start, start + math.prod(value.shape))
-                segments[shared] = Segment(rule, (*before, entry))
+                first = before[-1].stop if before else 0
+                entry = Entry(i, name, tuple(value.shape), first, first + math.prod(value.shape))
+                segments[shared] = Segment(rule, start, (*before, entry))
         return tuple(segments.values())
 
     def key(self) -> Any:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""
-        layers = tuple(key(layer, without=("optimizer",)) for layer in self.layers)
+        layers = tuple(layer.key() for layer in self.layers)
         rules = tuple(
-            (key(segment.optimizer, segment.optimizer.per_step), segment.entries) for segment in self.segments
+            (key(segment.optimizer, segment.optimizer.per_step, whole=True), segment.entries)
+            for segment in self.segments
         )
-        return layers, key(self.loss), rules
+        return layers, key(self.loss, whole=True), rules
 
     def hyper(self, step: int) -> Hyper:
         """The numbers of a step, counted from 0."""
-        rates = tuple(segment.optimizer.rates(step + 1) for segment in self.segments)
+        rates = tuple(segment.optimizer.rates(step + 1 - segment.since) for segment in self.segments)
         return Hyper(rates, tuple(random.mask_key(self.seed, i, step) for i in self._drawing))
 
     # -- between the state's segments and the layers' dicts --
@@ -167,9 +193,12 @@ class Network:
     def init_sums(self, dtype: Any) -> dict[str, Array]:
         return {"loss": self.place.xp.zeros((), dtype=dtype, device=self.place.device)}
 
-    def gradient_buffers(self, state: TrainState) -> tuple[Array | None, ...]:
-        """A vector a segment for the gradients, written anew in every step; None where the library cannot."""
-        return tuple(namespace(p).empty_like(p) if self.flat and writes(p) else None for p in state.params)
+    def workspace(self, state: TrainState) -> Workspace | None:
+        """What the steps of an epoch share, where the library writes into given arrays; else None."""
+        if not self.flat or not writes(state.params[0]):
+            return None
+        gradients = tuple(namespace(p).empty_like(p) for p in state.params)
+        return Workspace(state.params, self.unpack(state.params), gradients, self.unpack(gradients))
 
     def state(self, arrays: tuple[Any, ...]) -> TrainState:
         return TrainState(*arrays)
@@ -198,12 +227,55 @@ class Network:
             dx, gradients[i] = self.layers[i].pullback(params[i], caches[i], dx, i > first)
         return gradients
 
-    def gather(self, gradients: LayerTree, buffers: Sequence[Array | None]) -> list[Array]:
-        """The gradients by segment."""
+    def gather(self, gradients: LayerTree, workspace: Workspace | None) -> Sequence[Array]:
+        """The gradients by segment.
+
+        Raises
+        ------
+        ValueError
+            A layer gave a gradient that has not the shape of its parameter, or none.
+        """
+        for segment in self.segments:
+            for e in segment.entries:
+                g = gradients[e.layer].get(e.name)
+                shape = (
+                    () if g is None else (g[0].shape[-2], g[1].shape[-1]) if isinstance(g, tuple) else tuple(g.shape)
+                )
+                if g is None or shape != e.shape:
+                    raise ValueError(
+                        f"layer {e.layer + 1}, {type(self.layers[e.layer]).__name__}: pullback must give a gradient of "
+                        f"shape {e.shape} for {e.name!r}, got {'none' if g is None else shape}"
+                    )
+        if workspace is not None:
+            for segment in self.segments:
+                for e in segment.entries:
+                    write(gradients[e.layer][e.name], workspace.gradients_tree[e.layer][e.name])
+            return workspace.gradients
         pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
-        if not self.flat:
-            return [product(piece) for (piece,) in pieces]
-        return [concatenate(piece, out) for piece, out in zip(pieces, buffers, strict=True)]
+        return [concatenate(piece) if self.flat else product(piece[0]) for piece in pieces]
+
+    def update(
+        self,
+        state: TrainState,
+        gradients: LayerTree,
+        hyper: Hyper,
+        workspace: Workspace | None = None,
+        folded: bool = False,
+    ) -> TrainState:
+        """The state after the optimizers' step with the gradients of all layers; `folded`: times the rate already."""
+        gathered = self.gather(gradients, workspace)
+        moved = (
+            [(_minus(p, g), ()) for p, g in zip(state.params, gathered, strict=True)]
+            if folded
+            else [
+                segment.optimizer.apply(p, g, s, rates)
+                for segment, p, g, s, rates in zip(
+                    self.segments, state.params, gathered, state.slots, hyper.rates, strict=True
+                )
+            ]
+        )
+        params, slots = tuple(p for p, _ in moved), tuple(s for _, s in moved)
+        return TrainState(params, state.buffers, slots, state.sums, state.step + 1, state.epoch, state.batch + 1)
 
     def step(
         self,
@@ -212,7 +284,7 @@ class Network:
         y: Array,
         weight: Any,
         hyper: Hyper,
-        buffers: Sequence[Array | None] | None = None,
+        workspace: Workspace | None = None,
     ) -> tuple[TrainState, Array]:
         """One step of training on a batch: the new state, and the loss before the step.
 
@@ -225,32 +297,27 @@ class Network:
         weight : float or array (n,)
             The weight of a row, the division by n included.
         hyper : Hyper
-        buffers : from `gradient_buffers`, optional
+        workspace : Workspace, optional
+            From `workspace`, for the state that came out of the step before.
         """
         dtype = state.sums["loss"].dtype
         if x.dtype != dtype:
             x = namespace(x).astype(x, dtype)
-        params = self.unpack(state.params)
+        same = workspace is not None and all(p is q for p, q in zip(state.params, workspace.params, strict=True))
+        params = workspace.params_tree if workspace is not None and same else self.unpack(state.params)
         z, caches, layer_buffers = self.forward(params, state.buffers, x, hyper, weight)
         loss, dz = self.loss.value_and_grad(y, z, weight)
-        gradients = self.gather(self.backward(params, caches, dz), buffers or (None,) * len(self.segments))
-        moved = [
-            segment.optimizer.apply(p, g, s, rates)
-            for segment, p, g, s, rates in zip(
-                self.segments, state.params, gradients, state.slots, hyper.rates, strict=True
-            )
-        ]
         sums = {"loss": state.sums["loss"] + loss * float(x.shape[0])}
-        new = TrainState(
-            tuple(p for p, _ in moved),
-            layer_buffers,
-            tuple(s for _, s in moved),
-            sums,
-            state.step + 1,
-            state.epoch,
-            state.batch + 1,
-        )
-        return new, loss
+        if self.folds_rate:
+            dz = dz * hyper.rates[0][0]
+        gradients = self.backward(params, caches, dz)
+        state = state._replace(buffers=layer_buffers, sums=sums)
+        return self.update(state, gradients, hyper, workspace, self.folds_rate), loss
+
+
+def _minus(p: Array, g: Array) -> Array:
+    p -= g
+    return p
 
 
 def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:

@@ -2,13 +2,14 @@
 once for an array of any shape, element by element, so that it serves one matrix or a vector of all parameters alike.
 """
 
+import copy
 import math
-from copy import copy as copy_object
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from xdfn._backend import Array, copy, namespace
-from xdfn._spec import Part, Registry, flag, number
+from xdfn._backend import Array, namespace
+from xdfn._backend import copy as fresh
+from xdfn._spec import Field, Part, Registry, flag, number_field
 
 Slots = tuple[Array, ...]
 Rates = tuple[float, ...]
@@ -20,23 +21,30 @@ class OptimizerBase(Part):
     `apply` consumes its arrays: `p -= g` writes in place where the library can, and makes a new array where it can't.
 
     Called as in the notebook, ``opt(param, param_grad, param_name)`` returns the new parameter, leaves its arguments
-    as they are and keeps the memory of each name in itself.
+    as they are and keeps the memory of each name in itself. An optimizer in the notebook's style, which defines just
+    that as `update`, works as well; what it remembers is then its own affair and is neither saved nor taken back.
     """
 
     slots: tuple[str, ...] = ()
     per_step: ClassVar[tuple[str, ...]] = ("lr",)  # fields that reach `apply` only through `rates`
     _shown: ClassVar[tuple[str, ...]] = ("lr",)
 
-    lr: float
+    lr = number_field(0)
     weight_decay: float = 0.0
 
     def rates(self, t: int) -> Rates:
         """The numbers that `apply` needs in step t = 1, 2, ...: Python arithmetic on the host."""
-        return (self.lr,)
+        return (self.lr,) if "lr" in vars(self) else ()
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         """The parameters and the memory after a step with the gradient `g`; every array has the shape of p."""
-        raise NotImplementedError(f"{type(self).__name__} must define apply(p, g, slots, rates)")
+        raise NotImplementedError(f"{type(self).__name__} must define apply(p, g, slots, rates), or update")
+
+    def without_memory(self) -> Self:
+        """A copy of the rule that has no memory of its own yet."""
+        rule = copy.copy(self)
+        vars(rule).pop("_memory", None)
+        return copy.deepcopy(rule)
 
     def init_slots(self, p: Array) -> Slots:
         """The memory before the first step: zeros."""
@@ -46,14 +54,24 @@ class OptimizerBase(Part):
         """This rule for a parameter of that name: without weight decay unless it is a matrix of weights, `W...`."""
         if not self.weight_decay or name.startswith("W"):
             return self
-        rule = copy_object(self)
+        rule = copy.copy(self)
         rule.weight_decay = 0.0
         return rule
+
+    @property
+    def linear(self) -> bool:
+        """Whether a step is p <- p - lr g and nothing else: lr may then be multiplied in anywhere on the way to g."""
+        return False
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether this is a rule in the notebook's style: `update` and no `apply`."""
+        return type(self).update is not OptimizerBase.update and type(self).apply is OptimizerBase.apply
 
     def update(self, param: Array, param_grad: Array, param_name: str) -> Array:
         memory = self.__dict__.setdefault("_memory", {})
         t, slots = memory.get(param_name) or (0, self.init_slots(param))
-        p, slots = self.for_parameter(param_name).apply(copy(param), copy(param_grad), slots, self.rates(t + 1))
+        p, slots = self.for_parameter(param_name).apply(fresh(param), fresh(param_grad), slots, self.rates(t + 1))
         memory[param_name] = t + 1, slots
         return p
 
@@ -63,6 +81,21 @@ class OptimizerBase(Part):
     @property
     def hyperparams(self) -> dict[str, Any]:
         return {"op": type(self).__name__, **self.shown_fields()}
+
+
+class ByHand(OptimizerBase):
+    """A rule in the notebook's style, for the one parameter of that name."""
+
+    per_step = ()
+
+    def __init__(self, rule: OptimizerBase, name: str) -> None:
+        self.rule, self.name = rule, name
+
+    def rates(self, t: int) -> Rates:
+        return ()
+
+    def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+        return self.rule.update(p, g, self.name), ()
 
 
 optimizers: Registry[OptimizerBase] = Registry("optimizer", OptimizerBase)
@@ -102,19 +135,27 @@ class SGD(OptimizerBase):
     As in PyTorch, lr stands outside v; in `Momentum` it stands inside, which differs when lr changes.
     """
 
+    momentum = number_field(0, 1)
+    nesterov = Field(flag)
+    weight_decay = number_field(0)
+
     def __init__(
         self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
-        self.lr = number("lr", lr, 0)
-        self.momentum = number("momentum", momentum, 0, 1)
-        self.nesterov = flag("nesterov", nesterov)
-        self.weight_decay = number("weight_decay", weight_decay, 0)
+        self.lr = lr
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
         if nesterov and not momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got 0")
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("v",) if self.momentum else ()
+
+    @property
+    def linear(self) -> bool:
+        return type(self) is SGD and not self.momentum and not self.weight_decay
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (lr,) = rates
@@ -143,9 +184,11 @@ class Momentum(OptimizerBase):
     slots = ("v",)
     _shown = ("lr", "momentum")
 
+    momentum = number_field(0, 1)
+
     def __init__(self, lr: float = 0.001, momentum: float = 0.0) -> None:
-        self.lr = number("lr", lr, 0)
-        self.momentum = number("momentum", momentum, 0, 1)
+        self.lr = lr
+        self.momentum = momentum
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (v,), (lr,) = slots, rates
@@ -163,9 +206,11 @@ class AdaGrad(OptimizerBase):
     slots = ("r",)
     _shown = ("lr", "eps")
 
+    eps = number_field(0)
+
     def __init__(self, lr: float = 0.001, eps: float = 1e-7) -> None:
-        self.lr = number("lr", lr, 0)
-        self.eps = number("eps", eps, 0)
+        self.lr = lr
+        self.eps = eps
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (r,), (lr,) = slots, rates
@@ -181,10 +226,13 @@ class RMSProp(OptimizerBase):
     slots = ("r",)
     _shown = ("lr", "eps", "decay")
 
+    decay = number_field(0, 1)
+    eps = number_field(0)
+
     def __init__(self, lr: float = 0.001, decay: float = 0.9, eps: float = 1e-7) -> None:
-        self.lr = number("lr", lr, 0)
-        self.decay = number("decay", decay, 0, 1)
-        self.eps = number("eps", eps, 0)
+        self.lr = lr
+        self.decay = decay
+        self.eps = eps
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (r,), (lr,) = slots, rates
@@ -209,10 +257,13 @@ class AdaDelta(OptimizerBase):
     slots = ("r", "d")
     _shown = ("lr", "eps", "decay")
 
+    decay = number_field(0, 1)
+    eps = number_field(0)
+
     def __init__(self, lr: float = 0.001, decay: float = 0.95, eps: float = 1e-7) -> None:
-        self.lr = number("lr", lr, 0)
-        self.decay = number("decay", decay, 0, 1)
-        self.eps = number("eps", eps, 0)
+        self.lr = lr
+        self.decay = decay
+        self.eps = eps
 
     def rates(self, t: int) -> Rates:
         return ()
@@ -244,11 +295,15 @@ class Adam(OptimizerBase):
     slots = ("m", "v")
     _shown: ClassVar[tuple[str, ...]] = ("lr", "decay1", "decay2", "eps")
 
+    decay1 = number_field(0, 1, open_high=True)
+    decay2 = number_field(0, 1, open_high=True)
+    eps = number_field(0)
+
     def __init__(self, lr: float = 0.001, decay1: float = 0.9, decay2: float = 0.999, eps: float = 1e-7) -> None:
-        self.lr = number("lr", lr, 0)
-        self.decay1 = number("decay1", decay1, 0, 1, open_high=True)
-        self.decay2 = number("decay2", decay2, 0, 1, open_high=True)
-        self.eps = number("eps", eps, 0)
+        self.lr = lr
+        self.decay1 = decay1
+        self.decay2 = decay2
+        self.eps = eps
 
     def rates(self, t: int) -> Rates:
         return self.lr / (1 - self.decay1**t), 1 / math.sqrt(1 - self.decay2**t)
@@ -272,6 +327,8 @@ class AdamW(Adam):
 
     _shown = ("lr", "decay1", "decay2", "eps", "weight_decay")
 
+    weight_decay = number_field(0)
+
     def __init__(
         self,
         lr: float = 0.001,
@@ -281,7 +338,7 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ) -> None:
         super().__init__(lr, decay1, decay2, eps)
-        self.weight_decay = number("weight_decay", weight_decay, 0)
+        self.weight_decay = weight_decay
 
     def rates(self, t: int) -> Rates:
         return (*super().rates(t), 1 - self.lr * self.weight_decay)

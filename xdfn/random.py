@@ -5,6 +5,7 @@ Initial weights and orders come from NumPy's Philox generator on the host. Dropo
 computed on the device in int32 arithmetic, which wraps alike everywhere.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,9 +64,12 @@ def hash_ints(*values: int) -> int:
 Key = tuple[int, int]
 
 
-def mask_key(seed: int, layer: int, step: int) -> Key:
-    """The two int32 numbers from which `uniform_bits` makes the mask of one layer in one step. The first is odd."""
-    h = hash_ints(seed, MASK, layer, step)
+def mask_key(seed: int, layer: int, step: int, *again: int) -> Key:
+    """The two int32 numbers from which `uniform_bits` makes the mask of one layer in one step. The first is odd.
+
+    `again` tells apart several passes in the same step.
+    """
+    h = hash_ints(seed, MASK, layer, step, *again)
     return _signed(h | 1), _signed(h >> 32)
 
 
@@ -81,11 +85,8 @@ def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
     The lanes stay 1-d because NumPy warns when 0-d integers overflow.
     """
     xp = namespace(like)
-    n = 1
-    for extent in shape:
-        n *= extent
     stride, offset = key
-    x = arange(n, "int32", like)
+    x = arange(math.prod(shape), "int32", like)
     x *= stride
     x += offset
     x ^= (x >> 16) & 0xFFFF

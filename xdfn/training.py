@@ -3,10 +3,11 @@ epoch; at its end one packed read brings the loss, and says whether all is still
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 
 from xdfn import random
-from xdfn._backend import Array, advance, copy, namespace, put, to_numpy
+from xdfn._backend import Array, advance, copy, namespace, put, quiet, to_numpy
 from xdfn.data import spans
 from xdfn.network import Network, TrainState
 
@@ -18,9 +19,9 @@ def epochs(
     state: TrainState,
     X: Array,
     y: Array,
-    *,
     n_epochs: int,
     batch_size: int,
+    *,
     weight: Array | None = None,
     on_batch: OnBatch | None = None,
 ) -> Iterator[tuple[TrainState, float]]:
@@ -86,7 +87,33 @@ def _epoch(
 
 def _read(state: TrainState, n: int) -> tuple[float, bool]:
     """The mean loss of the epoch, and whether it and all parameters are finite, in one read."""
-    xp = namespace(state.sums["loss"])
-    totals = [xp.sum(p) for p in state.params]
-    loss_sum, *rest = to_numpy(xp.stack([state.sums["loss"], *totals])).tolist()
+    total = state.sums["loss"]
+    xp = namespace(total)
+    with quiet(total):
+        loss_sum, *rest = to_numpy(xp.stack([total, *(xp.sum(p) for p in state.params)])).tolist()
     return loss_sum / n, all(map(math.isfinite, (loss_sum, *rest)))
+
+
+class Report:
+    """The notebook's lines: an epoch's, and on request a batch's."""
+
+    def __init__(self, verbose: bool | None) -> None:
+        if verbose not in (True, False, None):
+            raise ValueError(f"verbose must be True (batches and epochs), False (epochs) or None, got {verbose!r:.80}")
+        self.verbose, self.epoch = verbose, 0
+        self.before = float("inf")
+        self.epoch_start = self.batch_start = time.time()
+        self.on_batch = self._on_batch if verbose else None
+
+    def _on_batch(self, number: int, of: int, loss: float) -> None:
+        now = time.time()
+        print(f"\t[Batch {number}/{of}] Train loss: {loss:.3f} ({now - self.batch_start:.1f}s/batch)")
+        self.batch_start = now
+
+    def on_epoch(self, loss: float) -> None:
+        self.epoch += 1
+        now = time.time()
+        if self.verbose is not None:
+            minutes = (now - self.epoch_start) / 60
+            print(f"[Epoch {self.epoch}] Avg. loss: {loss:.3f} Delta: {self.before - loss:.3f} ({minutes:.2f}m/epoch)")
+        self.before, self.epoch_start, self.batch_start = loss, now, now

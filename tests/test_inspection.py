@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from parts import ACTIVATIONS, LAYERS, LOSSES
+
+from xdfn import DFN, ActivationBase, Dropout, FullyConnected, LayerBase, ObjectiveBase, check_gradients
+from xdfn.inspection import _finest
+
+
+def network(*layers, **more):
+    return DFN(layers=list(layers), optimizer="sgd(lr=0.1)", seed=3, **more)
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(6, 4)), rng.integers(0, 3, 6)
+
+
+@pytest.mark.parametrize("spec", ACTIVATIONS)
+def test_every_activation_passes_the_check(backend, data, spec):
+    model = network(FullyConnected(5, spec, "glorot_normal"), FullyConnected(3, "affine", "glorot_normal"))
+    X = backend.array(data[0])
+    error = check_gradients(model, X, backend.array(data[1]))
+    assert error < (1e-6 if "float64" in str(_finest(X).dtype) else 3e-2)
+    assert not model.is_initialized  # nothing was done to it
+
+
+@pytest.mark.parametrize("spec", LAYERS)
+def test_every_layer_passes_the_check(data, spec):
+    model = network(FullyConnected(5, "tanh", "he_normal"), spec, FullyConnected(3, "affine", "he_normal"))
+    assert check_gradients(model, *data) < 1e-6
+
+
+@pytest.mark.parametrize("spec", LOSSES)
+def test_every_loss_passes_the_check(data, spec, rng):
+    model = network(FullyConnected(5, "tanh", "he_normal"), FullyConnected(3, "affine", "he_normal"), loss=spec)
+    assert check_gradients(model, data[0], LOSSES[spec](rng, 6, 3)) < 1e-6
+
+
+def test_a_wrong_activation_derivative_is_named(data):
+    class Wrong(ActivationBase):
+        def forward(self, z):
+            return z * z
+
+        def grad(self, z):
+            return 1.9 * z
+
+    model = network(
+        FullyConnected(5, "tanh", "he_normal"), FullyConnected(4, Wrong(), "he_normal"), "fc(3, 'affine', 'he_normal')"
+    )
+    with pytest.raises(ValueError, match=r"wrong gradient at FC2\.b\[0, \d\]|wrong gradient at FC2\.W\[\d, \d\]"):
+        check_gradients(model, *data)
+
+
+class Scale(LayerBase):
+    """y = x s, right unless told otherwise."""
+
+    def __init__(self, entry=None, down=1.0):
+        super().__init__()
+        self.entry, self.down = entry, down
+
+    def init(self, rng, n_in):
+        return {"s": rng.normal(size=(1, n_in)) + 2}, {}, n_in
+
+    def apply(self, params, buffers, x, ctx=None):
+        return x * params["s"], x, buffers
+
+    def pullback(self, params, cache, dy, input_grad=True):
+        ds = (cache * dy).sum(0, keepdims=True)
+        if self.entry is not None:
+            ds[0, self.entry] += 0.5
+        return self.down * dy * params["s"], {"s": ds}
+
+
+def test_the_worst_entry_is_named(data):
+    with pytest.raises(ValueError, match=r"wrong gradient at Scale1\.s\[0, 2\]: backward gives .* quotient is"):
+        check_gradients(network(Scale(entry=2), FullyConnected(3, "affine", "he_normal")), *data)
+
+
+def test_a_wrong_gradient_passed_down_shows_below(data):
+    with pytest.raises(ValueError, match=r"wrong gradient at FC1\.[Wb]"):
+        check_gradients(network("fc(4, 'tanh', 'he_normal')", Scale(down=0.5), "fc(3, 'affine', 'he_normal')"), *data)
+    with pytest.raises(ValueError, match="wrong gradient at the input"):
+        check_gradients(network(Scale(down=0.5), FullyConnected(3, "affine", "he_normal")), *data)
+
+
+def test_a_wrong_loss_is_named(data):
+    class Wrong(ObjectiveBase):
+        def value_and_grad(self, y, z, weight):
+            d = z - y
+            return np.sum(d**4) * weight, 3.9 * d**3 * weight
+
+    model = network(FullyConnected(4, "affine", "he_normal"), loss=Wrong())
+    with pytest.raises(ValueError, match="wrong gradient at Wrong: the gradient at the scores"):
+        check_gradients(model, data[0], data[0] + 1)
+
+
+def test_activations_are_the_outputs_of_the_layers(backend, data):
+    X = backend.array(data[0])
+    model = network(
+        FullyConnected(5, "tanh", "he_normal"), Dropout(0.5), FullyConnected(3, "softsign", "he_normal")
+    ).initialize(X)
+    out = {name: backend.numpy(a) for name, a in model.activations(X).items()}
+    W = {name: {k: backend.numpy(v) for k, v in layer.params.items()} for name, layer in model.layers.items()}
+    hidden = np.tanh(data[0] @ W["FC1"]["W"] + W["FC1"]["b"])
+    np.testing.assert_allclose(out["FC1"], hidden, rtol=1e-12)
+    assert (out["Dropout1"] == out["FC1"]).all()
+    z = hidden @ W["FC2"]["W"] + W["FC2"]["b"]
+    np.testing.assert_allclose(out["FC2"], z / (1 + abs(z)), rtol=1e-11)
+    assert all(layer.X == [] for layer in model.layers.values())
+
+
+def test_input_gradients_are_difference_quotients(backend, data, rng):
+    x, y = data
+    model = network("fc(5, 'tanh', 'he_normal')", "dropout(0.5)", "fc(3, 'affine', 'he_normal')", "softmax").initialize(
+        backend.array(x)
+    )
+    r, h = rng.normal(size=x.shape), 1e-6
+
+    def along(f):
+        up, down = (f(backend.array(x + s * h * r)) for s in (1, -1))
+        return (up - down) / (2 * h)
+
+    def scores(X):
+        p = backend.numpy(model.predict_proba(X))
+        return np.log(p)  # the scores up to a constant of each row
+
+    dx = backend.numpy(model.input_gradients(backend.array(x), output=2)) - backend.numpy(
+        model.input_gradients(backend.array(x), output=0)
+    )
+    np.testing.assert_allclose(
+        (dx * r).sum(1), along(lambda X: scores(X)[:, 2] - scores(X)[:, 0]), rtol=1e-6, atol=1e-9
+    )
+    dx = backend.numpy(model.input_gradients(backend.array(x), backend.array(y)))
+    np.testing.assert_allclose((dx * r).sum(1), along(lambda X: -scores(X)[np.arange(6), y]), rtol=1e-6, atol=1e-9)
+
+
+def test_input_gradients_say_what_they_need(data):
+    model = network(FullyConnected(3, "affine", "he_normal")).initialize(data[0])
+    with pytest.raises(ValueError, match="either y or output="):
+        model.input_gradients(data[0])
+    with pytest.raises(ValueError, match="output must be below 3"):
+        model.input_gradients(data[0], output=3)
+    with pytest.raises(ValueError, match="no parameters yet"):
+        network(FullyConnected(3, "affine", "he_normal")).activations(data[0])

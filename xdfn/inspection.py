@@ -1,0 +1,186 @@
+"""Looking inside: what the layers put out, how the network answers to its inputs, and whether derivatives written by
+hand are right.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xdfn._backend import Array, namespace, place, product, put, quiet, to_numpy
+from xdfn.layers import LayerBase
+from xdfn.losses import ObjectiveBase, one_hot
+from xdfn.network import LayerTree, Network, fold_link
+
+
+def summary(layers: Mapping[str, LayerBase]) -> str:
+    """A table of the layers, their outputs and their numbers of parameters; `?` is not known yet."""
+    rows, n_out = [("layer", "kind", "output", "parameters")], next(iter(layers.values())).n_in
+    for name, layer in layers.items():
+        n_out = n_out if layer.n_out is None else layer.n_out
+        kind = type(layer).__name__ + (f", {type(layer.acti_fn).__name__}" if layer.acti_fn else "")
+        count = f"{_count(layer):,}" if layer.is_initialized else "?"
+        rows.append((name, kind, f"(n, {'?' if n_out is None else n_out})", count))
+    known = all(layer.is_initialized for layer in layers.values())
+    rows.append(("total", "", "", f"{sum(map(_count, layers.values())):,}" if known else "?"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _count(layer: LayerBase) -> int:
+    return sum(math.prod(value.shape) for value in layer.params.values())
+
+
+def activations(layers: Mapping[str, LayerBase], params: LayerTree, x: Array) -> dict[str, Array]:
+    """The outputs of each layer by name, at inference."""
+    outputs = {}
+    with quiet(x):
+        for (name, layer), p in zip(layers.items(), params, strict=True):
+            x, _, _ = layer.apply(p, layer.buffers, x)
+            outputs[name] = x
+    return outputs
+
+
+def input_gradients(
+    layers: Sequence[LayerBase], loss: ObjectiveBase, params: LayerTree, x: Array, y: Array | None, output: int
+) -> Array:
+    """The gradient at x of each row's loss or, without y, of the score of one output; at inference."""
+    folded, caches, z = fold_link(layers, loss), [], x
+    with quiet(x):
+        for layer, p in zip(folded, params, strict=True):
+            z, cache, _ = layer.apply(p, layer.buffers, z)
+            caches.append(cache)
+        if y is not None:
+            dx = loss.value_and_grad(y, z, 1.0)[1]
+        else:
+            dx = one_hot(namespace(z).full(z.shape[:1], output, dtype=namespace(z).int32, device=place(z).device), z)
+        for layer, p, cache in reversed(list(zip(folded, params, caches, strict=True))):
+            dx, _ = layer.pullback(p, cache, dx)
+    return dx
+
+
+def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
+    """Compare a model's gradients with difference quotients of its loss; for authors of parts of their own.
+
+    Every array is checked along a random direction; where that fails, its entries are, one by one. The network is
+    taken in training mode, dropout with a fixed mask, and near its parameters rather than at them, to keep off kinks
+    such as that of ReLU at 0. The model is left as it is.
+
+    Parameters
+    ----------
+    model : DFN
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+        A few rows are enough. The check runs in float64 where the library has it.
+    seed : int
+        Of the directions.
+
+    Returns
+    -------
+    float
+        The largest relative error, some 1e-8 in float64.
+
+    Raises
+    ------
+    ValueError
+        A gradient is wrong. The message names the worst entry of the array nearest to the output: by its layer and
+        name and index, with what backward says and what the difference quotient is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xdfn import DFN
+    >>> check_gradients(DFN(5, 3, seed=0), np.eye(4), np.asarray([0, 1, 2, 0])) < 1e-6
+    True
+    """
+    probe, rng = copy.copy(model).initialize(X), np.random.default_rng(seed)
+    xp, where = namespace(X), place(X)
+    x = _finest(X)
+    h, tolerance = (1e-5, 1e-5) if x.dtype == xp.float64 else (1e-2, 3e-2)  # eps^(1/3), and what it leaves
+
+    def noise(shape: tuple[int, ...], scale: float) -> Array:
+        return put(scale * rng.standard_normal(shape), where, x.dtype)
+
+    layers = list(probe.layers.values())
+    net = Network(layers, probe.loss, probe._seed or 0, X)
+    hyper = net.hyper(0)
+    params = [{k: xp.astype(v, x.dtype) + noise(v.shape, 0.01) for k, v in layer.params.items()} for layer in layers]
+    buffers = [{k: xp.astype(v, x.dtype) for k, v in layer.buffers.items()} for layer in layers]
+    x = x + noise(x.shape, 0.01)
+    weight = 1.0 / x.shape[0]
+
+    with quiet(x):
+        z, caches, _ = net.forward(params, buffers, x, hyper, weight)
+        dz = probe.loss.value_and_grad(y, z, weight)[1]
+        # (where, array, its gradient, the loss as a function of it), from the output down
+        checks: list[tuple[str, Array, Array, Callable[[Array], Array]]] = [
+            (f"{probe.loss}: the gradient at the scores", z, dz, lambda z: probe.loss.value_and_grad(y, z, weight)[0])
+        ]
+
+        def loss_with(i: int, name: str) -> Callable[[Array], Array]:
+            def value(p: Array) -> Array:
+                changed = [*params[:i], {**params[i], name: p}, *params[i + 1 :]]
+                return probe.loss.value_and_grad(y, net.forward(changed, buffers, x, hyper, weight)[0], weight)[0]
+
+            return value
+
+        dx = dz
+        for i, name in reversed(list(enumerate(probe.layers))):
+            dx, gradients = net.layers[i].pullback(params[i], caches[i], dx)
+            for key, p in params[i].items():
+                checks.append((f"{name}.{key}", p, product(gradients[key]), loss_with(i, key)))
+        checks.append(
+            (
+                "the input",
+                x,
+                dx,
+                lambda x: probe.loss.value_and_grad(y, net.forward(params, buffers, x, hyper, weight)[0], weight)[0],
+            )
+        )
+
+        worst = 0.0
+        for what, a, gradient, f in checks:
+            if tuple(gradient.shape) != tuple(a.shape):
+                raise ValueError(f"{what}: the gradient must have shape {tuple(a.shape)}, got {tuple(gradient.shape)}")
+            r = noise(a.shape, 1.0)
+            given, quotient = float(to_numpy(xp.sum(gradient * r))), _quotient(f, a, r, h)
+            scale = float(to_numpy(xp.sum(xp.abs(gradient * r)))) + abs(quotient)
+            error = abs(given - quotient) / max(scale, 1e-12)
+            worst = max(worst, error)
+            if not error <= tolerance:
+                raise ValueError(_worst_entry(what, a, to_numpy(gradient), f, h, rng))
+    return worst
+
+
+def _finest(X: Array) -> Array:
+    """X in float64 where the library can, else in float32."""
+    xp = namespace(X)
+    return put(to_numpy(X), place(X), xp.float64 if xp.finfo(xp.asarray(0.0).dtype).bits == 64 else None)
+
+
+def _quotient(f: Callable[[Array], Array], a: Array, r: Array, h: float) -> float:
+    """The central difference of f at a along r, with a step of size h."""
+    h /= max(1.0, float(to_numpy(namespace(r).max(namespace(r).abs(r)))))
+    return float(to_numpy(f(a + h * r) - f(a - h * r))) / (2 * h)
+
+
+def _worst_entry(what: str, a: Array, gradient: Any, f: Callable[[Array], Array], h: float, rng: Any) -> str:
+    """The sentence on the entry in which gradient and difference quotient are furthest apart."""
+    size = math.prod(a.shape)
+    entries = np.arange(size) if size <= 1000 else rng.choice(size, 1000, replace=False)
+    worst, sentence = -1.0, ""
+    for entry in entries:
+        index = tuple(int(i) for i in np.unravel_index(entry, gradient.shape))
+        r = np.zeros(gradient.shape)
+        r[index] = 1
+        quotient = _quotient(f, a, put(r, place(a), a.dtype), h)
+        if not abs(gradient[index] - quotient) <= worst:
+            worst = abs(gradient[index] - quotient)
+            given = f"backward gives {gradient[index]:.6g}, the difference quotient is {quotient:.6g}"
+            sentence = f"{what}{list(index)}: {given}"
+    return (
+        f"wrong gradient at {sentence}. If the formula for it is right, what the part above it passes down is not: "
+        "look at the pullback, or the activation's grad, of this layer and of the next one up"
+    )
