@@ -1,5 +1,5 @@
-"""Train a deep feedforward network on MNIST: the default recipe reaches 98 % on the test set in seconds on a CPU, the
-notebook's its 89 %. Give `--backend cupy` to do the same on an NVIDIA GPU.
+"""Train a deep feedforward network on MNIST: the default recipe reaches 98 % on the test set in under a minute on two
+cores, the notebook's its 89 %. Give `--backend cupy` to do the same on an NVIDIA GPU.
 
     python examples/train_mnist.py
     python examples/train_mnist.py --recipe notebook
@@ -20,6 +20,7 @@ from xdfn import DFN, Dropout, FullyConnected, load_mnist
 DEFAULT = {"epochs": 10, "batch_size": 128, "lr_decay": 0.8}
 NOTEBOOK = {"epochs": 20, "batch_size": 64, "lr_decay": 1.0}
 
+NOTEBOOK_ROWS = 20_000
 # Mean loss by epoch as the notebook printed it; two other seeds of its ended at .401 and .407.
 NOTEBOOK_LOSSES = (
     *(2.283, 2.204, 1.986, 1.628, 1.292, 1.051, 0.886, 0.772, 0.691, 0.631),
@@ -53,12 +54,19 @@ def to_backend(name):
     return importlib.import_module(library).asarray
 
 
+def line(recipe, rows, epoch, loss, accuracy):
+    """What is printed of an epoch; for the notebook's run with what the notebook printed."""
+    compare = recipe == "notebook" and rows == NOTEBOOK_ROWS and epoch <= len(NOTEBOOK_LOSSES)
+    printed = f"   the notebook: {NOTEBOOK_LOSSES[epoch - 1]:.3f}" if compare else ""
+    return f"epoch {epoch:2d}   mean loss {loss:.4f}   test accuracy {accuracy:.4f}{printed}"
+
+
 def train(recipe="default", seed=0, backend="numpy", epochs=None, rows=None):
     """Train, and return the model, the test accuracy after each epoch, and the test data as NumPy arrays."""
     (X, y), (X_test, y_test) = load_mnist()
     settings = NOTEBOOK if recipe == "notebook" else DEFAULT
     if recipe == "notebook":
-        rows = rows or 20_000
+        rows = rows or NOTEBOOK_ROWS
         (X, y), (X_test, y_test) = notebook_data(X, y), notebook_data(X_test, y_test)
     asarray = to_backend(backend)
     X, y, X_there, y_there = (asarray(a) for a in (X[:rows], y[:rows], X_test, y_test))
@@ -70,6 +78,7 @@ def train(recipe="default", seed=0, backend="numpy", epochs=None, rows=None):
             model.fit(X, y, n_epochs=1, batch_size=settings["batch_size"], verbose=None)
             accuracies.append(model.evaluate(X_there, y_there, batch_size=2_000))
             progress.set_postfix(loss=f"{model.history['loss'][-1]:.4f}", test=f"{accuracies[-1]:.4f}")
+            tqdm.write(line(recipe, rows, len(accuracies), model.history["loss"][-1], accuracies[-1]))
             for layer in model.layers.values():
                 layer.optimizer.lr *= settings["lr_decay"]
     return model, accuracies, (X_test, y_test)
@@ -124,11 +133,6 @@ def main(argv=None):
     start = time.perf_counter()
     model, accuracies, test = train(options.recipe, options.seed, options.backend, options.epochs, options.rows)
     seconds = time.perf_counter() - start
-    for epoch, (loss, accuracy) in enumerate(zip(model.history["loss"], accuracies, strict=True), 1):
-        printed = ""
-        if options.recipe == "notebook" and options.rows is None and epoch <= len(NOTEBOOK_LOSSES):
-            printed = f"   the notebook: {NOTEBOOK_LOSSES[epoch - 1]:.3f}"
-        print(f"epoch {epoch:2d}   mean loss {loss:.4f}   test accuracy {accuracy:.4f}{printed}")
     print(model.summary())
     print(f"test accuracy {accuracies[-1]:.4f} after {len(accuracies)} epochs, {seconds:.1f} s on {options.backend}")
     draw(model, accuracies, *test, options.out)

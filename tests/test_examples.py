@@ -51,3 +51,52 @@ def test_the_notebooks_losses():
     module = load("train_mnist")
     model, _, _ = module.train("notebook", epochs=3)
     np.testing.assert_allclose(model.history["loss"], module.NOTEBOOK_LOSSES[:3], atol=0.03)
+
+
+def test_xor(tmp_path, capsys):
+    """The reliable recipe from all of its 40 starts; 8 starts of the notebook's."""
+    module = load("xor")
+    losses = [module.reliable_recipe(seed).history["loss"][-1] for seed in range(40)]
+    assert max(losses) < module.SOLVED
+    lucky, solved = module.main(["--starts", "8", "--steps", "2000", "--out", str(tmp_path / "xor.png")])
+    assert solved == 8
+    assert f"{lucky} of 8 starts solve XOR" in capsys.readouterr().out
+    assert (tmp_path / "xor.png").stat().st_size > 20_000
+
+
+def test_xor_by_stacks_is_xor_one_by_one():
+    """A start trained in the stack against the same start by the notebook's object interface."""
+    from xdfn import FullyConnected
+
+    module = load("xor")
+    stacked = module.notebook_recipe(starts=3, steps=200)
+    np.random.seed(2)
+    params = [(module.WeightInitializer("std_normal(gain=1.0)")(shape)) for shape in ((2, 2), (2, 1))]
+    layers = [
+        FullyConnected(2, "relu", "std_normal", "sgd(lr=1.0)"),
+        FullyConnected(1, "affine", "std_normal", "sgd(lr=1.0)"),
+    ]
+    for _ in range(200):
+        out = module.X
+        for layer, W in zip(layers, params, strict=True):
+            if not layer.is_initialized:
+                layer.forward(out, retain_derived=False)
+                layer.params["W"] = W
+            out = layer.forward(out)
+        gradient = (out - module.Y) / 4
+        for layer in reversed(layers):
+            gradient = layer.backward(gradient)
+        for layer in layers:
+            layer.update()
+            layer.flush_gradients()
+    assert stacked[2] == pytest.approx(0.5 * np.sum((out - module.Y) ** 2) / 4, rel=1e-9)
+
+
+def test_approximation(tmp_path):
+    """The error stays below the bound that the text derives, give or take the flanks, and comes near it: rate 1/n."""
+    errors = load("approximation").main(["--out", str(tmp_path / "a.png")])
+    for n, (error, bound) in errors.items():
+        assert error < 1.02 * bound
+        assert n < 20 or error > 0.95 * bound
+    assert errors[100][0] / errors[50][0] == pytest.approx(0.5, rel=0.02)
+    assert (tmp_path / "a.png").stat().st_size > 20_000

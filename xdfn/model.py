@@ -361,13 +361,17 @@ class DFN:
         self._require_initialized()
         check_inputs(X, self._first.n_in)
         xp = namespace(X)
-        return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X)
+        with quiet(X):
+            return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X)
 
     def _map(self, X: Array, function: Callable[[Array], Array]) -> Array:
         """A function of the scores, piece by piece."""
         self._require_initialized()
         check_inputs(X, self._first.n_in)
-        pieces = [function(z) for _, _, z in self._scores(X, _PREDICT_ROWS)]
+        pieces = []
+        for _, _, z in self._scores(X, _PREDICT_ROWS):
+            with quiet(X):
+                pieces.append(function(z))
         return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
 
     def _scores(self, X: Array, rows: int) -> Iterator[tuple[int, int, Array]]:
