@@ -146,7 +146,8 @@ class Network:
 
     def hyper(self, step: int) -> Hyper:
         """The numbers of a step, counted from 0."""
-        rates = tuple(segment.optimizer.rates(step + 1 - segment.since) for segment in self.segments)
+        t = step + 1
+        rates = tuple(tuple(map(float, s.optimizer.rates(t - s.since))) for s in self.segments)
         return Hyper(rates, tuple(random.mask_key(self.seed, i, step) for i in self._drawing))
 
     # -- between the state's segments and the layers' dicts --
@@ -237,15 +238,7 @@ class Network:
         """
         for segment in self.segments:
             for e in segment.entries:
-                g = gradients[e.layer].get(e.name)
-                shape = (
-                    () if g is None else (g[0].shape[-2], g[1].shape[-1]) if isinstance(g, tuple) else tuple(g.shape)
-                )
-                if g is None or shape != e.shape:
-                    raise ValueError(
-                        f"layer {e.layer + 1}, {type(self.layers[e.layer]).__name__}: pullback must give a gradient of "
-                        f"shape {e.shape} for {e.name!r}, got {'none' if g is None else shape}"
-                    )
+                self._check(gradients[e.layer].get(e.name), e)
         if workspace is not None:
             for segment in self.segments:
                 for e in segment.entries:
@@ -253,6 +246,17 @@ class Network:
             return workspace.gradients
         pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
         return [concatenate(piece) if self.flat else product(piece[0]) for piece in pieces]
+
+    def _check(self, gradient: Any, e: Entry) -> None:
+        if isinstance(gradient, tuple):
+            shape: Any = (gradient[0].shape[-2], gradient[1].shape[-1])
+        else:
+            shape = None if gradient is None else tuple(gradient.shape)
+        if shape != e.shape:
+            raise ValueError(
+                f"layer {e.layer + 1}, {type(self.layers[e.layer]).__name__}: pullback must give a gradient of shape "
+                f"{e.shape} for {e.name!r}, got {shape}"
+            )
 
     def update(
         self,
@@ -263,19 +267,18 @@ class Network:
         folded: bool = False,
     ) -> TrainState:
         """The state after the optimizers' step with the gradients of all layers; `folded`: times the rate already."""
+        params, slots = [], []
         gathered = self.gather(gradients, workspace)
-        moved = (
-            [(_minus(p, g), ()) for p, g in zip(state.params, gathered, strict=True)]
-            if folded
-            else [
-                segment.optimizer.apply(p, g, s, rates)
-                for segment, p, g, s, rates in zip(
-                    self.segments, state.params, gathered, state.slots, hyper.rates, strict=True
-                )
-            ]
-        )
-        params, slots = tuple(p for p, _ in moved), tuple(s for _, s in moved)
-        return TrainState(params, state.buffers, slots, state.sums, state.step + 1, state.epoch, state.batch + 1)
+        for segment, p, g, s, rates in zip(
+            self.segments, state.params, gathered, state.slots, hyper.rates, strict=True
+        ):
+            if folded:
+                p -= g
+            else:
+                p, s = segment.optimizer.apply(p, g, s, rates)
+            params.append(p)
+            slots.append(s)
+        return state._replace(params=tuple(params), slots=tuple(slots), step=state.step + 1, batch=state.batch + 1)
 
     def step(
         self,
@@ -313,11 +316,6 @@ class Network:
         gradients = self.backward(params, caches, dz)
         state = state._replace(buffers=layer_buffers, sums=sums)
         return self.update(state, gradients, hyper, workspace, self.folds_rate), loss
-
-
-def _minus(p: Array, g: Array) -> Array:
-    p -= g
-    return p
 
 
 def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:
