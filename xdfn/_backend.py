@@ -195,6 +195,11 @@ def real_dtype(x: Array) -> Any:
     return xp.float64 if name.endswith(("float64", "float96", "float128", "longdouble")) else xp.float32
 
 
+def real_name(dtype: Any) -> str:
+    """``"float32"`` or ``"float64"``, for one of these dtypes of any library."""
+    return "float64" if "float64" in str(dtype) else "float32"
+
+
 def as_real(x: Any) -> Array:
     """`x` as an array of real floating numbers.
 

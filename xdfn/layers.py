@@ -7,7 +7,7 @@ written once, in the base class, out of those three.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 from xdfn import random
@@ -449,3 +449,22 @@ def named(given: Sequence[Any]) -> dict[str, LayerBase]:
         counts[prefix] = counts.get(prefix, 0) + 1
         named[f"{prefix}{counts[prefix]}"] = layer
     return named
+
+
+def specs_of(layers_by_name: Mapping[str, LayerBase]) -> dict[str, str]:
+    """The specs that make equal layers again.
+
+    Raises
+    ------
+    ValueError
+        There is none: a part is not registered, or does not keep the arguments of its constructor.
+    """
+    specs = {}
+    for name, layer in layers_by_name.items():
+        specs[name] = str(layer)
+        if layers.resolve(specs[name]) != layer:
+            raise ValueError(
+                f"cannot save {name}: {specs[name]} does not make an equal layer; "
+                "its constructor must keep its arguments in attributes of the same names"
+            )
+    return specs

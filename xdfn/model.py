@@ -15,6 +15,7 @@ from xdfn._backend import (
     place,
     quiet,
     real_dtype,
+    real_name,
     require_array,
     require_place,
     resolve_place,
@@ -25,7 +26,7 @@ from xdfn._backend import (
 from xdfn._spec import as_given, integer
 from xdfn.data import check_inputs, check_real, check_values, spans
 from xdfn.initializers import initializers
-from xdfn.layers import Context, FullyConnected, LayerBase, layers, named
+from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
 from xdfn.network import Network, TrainState, fold_link, infer
 from xdfn.optimizers import OptimizerBase, OptimizerInitializer
@@ -105,7 +106,7 @@ class DFN:
         self._slots: dict[str, dict[str, dict[str, Array]]] = {}  # by layer, parameter and name of the memory
         self._since: dict[str, dict[str, int]] = {}  # by layer and parameter: the step at which that began
         made = [value for layer in self.layers.values() for value in layer.params.values()]
-        self._real = _real_name(made[0].dtype) if made else ""  # the parameters' dtype, once they are made
+        self._real = real_name(made[0].dtype) if made else ""  # the parameters' dtype, once they are made
         self._flat_targets = False  # whether y was (n,)
 
     @property
@@ -191,7 +192,7 @@ class DFN:
         check_inputs(X, self._first.n_in)
         if self._seed is None:
             self._seed = random.new_seed()
-        self._real = self._real or _real_name(real_dtype(X))
+        self._real = self._real or real_name(real_dtype(X))
         n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), self._real)
         for i, (name, layer) in enumerate(self.layers.items()):
             if not layer.is_initialized:
@@ -464,14 +465,7 @@ class DFN:
         ValueError
             A part of your own has no registered name; `xdfn.register` gives it one.
         """
-        specs = {}
-        for name, layer in self.layers.items():
-            specs[name] = str(layer)
-            if layers.resolve(specs[name]) != layer:
-                raise ValueError(
-                    f"cannot save {name}: {specs[name]} does not make an equal layer; "
-                    "its constructor must keep its arguments in attributes of the same names"
-                )
+        specs = specs_of(self.layers)
         losses.resolve(str(self.loss))
         tree = {
             "params": {name: layer.params for name, layer in self.layers.items()},
@@ -609,7 +603,3 @@ class DFN:
 
 # What a saved model's JSON holds of the state beside the arrays.
 _STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")
-
-
-def _real_name(dtype: Any) -> str:
-    return "float64" if "float64" in str(dtype) else "float32"
