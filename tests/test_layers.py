@@ -159,3 +159,4 @@ def test_dropout(backend):
     np.testing.assert_allclose(dx, 3 * y, rtol=1e-6)
     assert layer.forward(x, retain_derived=False) is x
     assert (backend.numpy(layer.forward(x)) != y).any()
+    assert (backend.numpy(Dropout(1 - 1e-12).forward(x)) == 0).all()

@@ -223,16 +223,17 @@ def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 
 def copy(tree: Tree, out: Tree | None = None) -> Tree:
     """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
-
-    def one(x: Any, old: Any = None) -> Any:
-        if isinstance(x, int):
-            return x
-        if old is not None and x.ndim and writes(x):
-            old[...] = x
-            return old
-        return namespace(x).asarray(x, copy=True)
-
-    return tree_map(one, tree) if out is None else tree_map(one, tree, out)
+    if isinstance(tree, int):
+        return tree
+    if isinstance(tree, dict):
+        return {name: copy(value, out[name] if out else None) for name, value in tree.items()}
+    if isinstance(tree, tuple):
+        values = [copy(value, out[i] if out else None) for i, value in enumerate(tree)]
+        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
+    if out is not None and tree.ndim and writes(tree):
+        out[...] = tree
+        return out
+    return namespace(tree).asarray(tree, copy=True)
 
 
 # ---- how a run of steps is executed -------------------------------------------------------------------------------

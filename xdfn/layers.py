@@ -426,7 +426,8 @@ class Dropout(LayerBase):
         if ctx is None or self.rate == 0:
             return x, None, buffers
         bits = random.uniform_bits(ctx.key, x.shape, x)
-        mask = namespace(x).astype(bits >= round(self.rate * 2**32) - 2**31, x.dtype)
+        kept_from = min(round(self.rate * 2**32) - 2**31, 2**31 - 1)
+        mask = namespace(x).astype(bits >= kept_from, x.dtype)
         mask *= 1 / (1 - self.rate)
         return x * mask, mask, buffers
 
