@@ -160,3 +160,16 @@ def test_dropout(backend):
     assert layer.forward(x, retain_derived=False) is x
     assert (backend.numpy(layer.forward(x)) != y).any()
     assert (backend.numpy(Dropout(1 - 1e-12).forward(x)) == 0).all()
+
+
+@pytest.mark.parametrize("spec", LAYERS)
+def test_extreme_inputs_stay_finite_in_float32(backend, spec):
+    """Inputs up to 1e4: outputs and gradients are finite float32, and nothing warns."""
+    layer = layers.resolve(spec)
+    x = np.asarray([[-1e4, 1e4, 0, 1, -1], [1e4, 1e4, 1e4, 1e4, 1e4], [-1e4, -1e4, -1e4, -1e4, -1e4]], "float32")
+    y = layer.forward(backend.array(x))
+    dx = layer.backward(backend.array(np.ones(tuple(y.shape)), "float32"))
+    for result in (y, dx, *layer.gradients.values()):
+        result = backend.numpy(result)
+        assert result.dtype == np.float32
+        assert np.isfinite(result).all()

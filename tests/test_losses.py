@@ -124,3 +124,14 @@ def test_a_column_is_never_broadcast_against_a_row():
     for wrong in (np.zeros((5, 5)), np.zeros((1, 5)), np.zeros(4)):
         with pytest.raises(ValueError, match="expected targets of the shape"):
             SquaredError().value_and_grad(wrong, z, 0.2)
+
+
+@pytest.mark.parametrize("spec", LOSSES)
+@pytest.mark.parametrize("rows", [1, N])
+def test_float32_and_a_single_row(backend, spec, rows, rng):
+    loss, y, z = losses.resolve(spec), LOSSES[spec](rng, rows, M), rng.normal(size=(rows, M))
+    value, dz = loss.value_and_grad(backend.array(y, "float32"), backend.array(z, "float32"), 1 / rows)
+    expected, gradient = loss.value_and_grad(y, z, 1 / rows)
+    assert backend.numpy(value).dtype == backend.numpy(dz).dtype == np.float32
+    np.testing.assert_allclose(backend.numpy(value), expected, rtol=1e-5)  # float32 has 7 digits
+    np.testing.assert_allclose(backend.numpy(dz), gradient, rtol=1e-4, atol=1e-6)
