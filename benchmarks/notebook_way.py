@@ -2,6 +2,7 @@
 quantity computed again where it is needed. Both start from the same weights; they alternate in one process.
 
     python benchmarks/notebook_way.py
+    OPENBLAS_NUM_THREADS=1 python benchmarks/notebook_way.py
 """
 
 import statistics
@@ -71,7 +72,7 @@ class NotebookNetwork:
         return total / len(order)
 
 
-def main(rounds=5, epochs=4):
+def main(rounds=3, epochs=20):
     (X, y), _ = load_mnist()
     X, Y = (2 * X[:20_000] - 1), np.eye(10, dtype=np.float32)[y[:20_000]]
     X64, Y64 = X.astype(np.float64), Y.astype(np.float64)
@@ -87,7 +88,8 @@ def main(rounds=5, epochs=4):
         ours, theirs = middle - start, time.perf_counter() - middle
         ratios.append(theirs / ours)
         ours_loss = model.history["loss"][-1]
-        assert abs(loss - ours_loss) < 0.03  # the same training, another order of the rows
+        if abs(loss - ours_loss) > 0.03:  # the same training, another order of the rows
+            raise SystemExit(f"the two end at different losses: {ours_loss:.3f} and {loss:.3f}")
         print(f"losses {ours_loss:.3f} {loss:.3f}   xdfn {ours / epochs:.3f} s an epoch   ratio {ratios[-1]:.2f}")
     median = statistics.median(ratios)
     print(f"the notebook's way takes {median:.2f} x the time (median; {min(ratios):.2f}-{max(ratios):.2f})")
