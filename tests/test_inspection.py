@@ -142,3 +142,19 @@ def test_input_gradients_say_what_they_need(data):
         model.input_gradients(data[0], output=3)
     with pytest.raises(ValueError, match="no parameters yet"):
         network(FullyConnected(3, "affine", "he_normal")).activations(data[0])
+
+
+def test_an_own_activation_of_the_links_name_is_not_folded(data):
+    own = type("Sigmoid", (ActivationBase,), {"forward": lambda s, z: z / 2, "grad": lambda s, z: z * 0 + 0.5})
+    model = network(FullyConnected(1, own(), "he_normal"), loss="bce").initialize(data[0])
+    scores = model.activations(data[0])["FC1"]
+    np.testing.assert_allclose(model.predict_proba(data[0]), 1 / (1 + np.exp(-scores)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_the_check_runs_in_float64_whatever_comes_in(backend, data, dtype):
+    """A derivative that is wrong by 2 % everywhere is found from float32 and from integers too."""
+    wrong = type("Wrong", (ActivationBase,), {"forward": lambda s, z: z * z * z, "grad": lambda s, z: 3.06 * z * z})
+    model = network(FullyConnected(5, wrong(), "he_normal"), FullyConnected(3, "affine", "he_normal"))
+    with pytest.raises(ValueError, match="wrong gradient at FC1"):
+        check_gradients(model, backend.array(3 * data[0], dtype), backend.array(data[1]))

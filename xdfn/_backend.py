@@ -179,12 +179,17 @@ def put(host: Any, where: Place, dtype: Any = None) -> Array:
     return where.xp.asarray(host, dtype=dtype, device=where.device)
 
 
+def has_float64(xp: ModuleType) -> bool:
+    """Whether arrays can be float64: always, but for JAX without its x64 switch."""
+    return _library(xp) != "jax" or bool(importlib.import_module("jax").config.jax_enable_x64)
+
+
 def move(x: Array, where: Place) -> Array:
     """`x` on another place, in the same precision. Through the host where the library changes."""
     if namespace(x) is where.xp:
         return x if _device(x) == where.device else _to_device(x, where.device)
     host = to_numpy(x)
-    if where.library == "jax" and host.dtype == np.float64 and not importlib.import_module("jax").config.jax_enable_x64:
+    if host.dtype == np.float64 and not has_float64(where.xp):
         raise ValueError("JAX holds float64 only after jax.config.update('jax_enable_x64', True); got float64 values")
     return put(host, where, getattr(where.xp, host.dtype.name))
 

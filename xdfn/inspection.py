@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xdfn._backend import Array, namespace, place, product, put, quiet, to_numpy
+from xdfn._backend import Array, has_float64, namespace, place, product, put, quiet, to_numpy
 from xdfn.layers import LayerBase
 from xdfn.losses import ObjectiveBase, one_hot
 from xdfn.network import LayerTree, Network, fold_link
@@ -157,7 +157,7 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
 def _finest(X: Array) -> Array:
     """X in float64 where the library can, else in float32."""
     xp = namespace(X)
-    return put(to_numpy(X), place(X), xp.float64 if xp.finfo(xp.asarray(0.0).dtype).bits == 64 else None)
+    return put(to_numpy(X), place(X), xp.float64 if has_float64(xp) else xp.float32)
 
 
 def _quotient(f: Callable[[Array], Array], a: Array, r: Array, h: float) -> float:

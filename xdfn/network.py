@@ -328,4 +328,7 @@ def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x:
 def fold_link(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
     """The layers without a last function that the loss computes as its own link."""
     *rest, last = layers
-    return (*rest, last.without_ending()) if last.ending == loss.link_ending else tuple(layers)
+    # by name, but the library's own alone: a user's Sigmoid is another function
+    function = last.acti_fn if last.acti_fn is not None else last
+    own = type(function).__module__ in ("xdfn.activations", "xdfn.layers")
+    return (*rest, last.without_ending()) if own and last.ending == loss.link_ending else tuple(layers)
