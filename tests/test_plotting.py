@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xdfn import DFN, Dropout, FullyConnected
+from xdfn import DFN, Dropout, FullyConnected, LayerBase
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -62,3 +62,38 @@ def test_a_decision_surface_is_the_prediction(backend, classes, rng):
     assert ink(ax) > 0.3
     with pytest.raises(ValueError, match="needs two inputs"):
         plotting.decision_surface(model, backend.array(np.zeros((2, 3))), backend.array([0, 1]))
+
+
+def test_the_line_of_a_decision_is_where_the_probability_is_a_half(rng):
+    X = rng.uniform(-1, 1, (60, 2))
+    y = (X.sum(axis=1) > 0).astype(int)
+    model = DFN(layers=["fc(1, 'affine', 'he_normal')"], loss="bce", optimizer="adam(lr=0.1)", seed=0)
+    model.fit(X, y, 20, 60, verbose=None)
+    ax = plotting.decision_surface(model, X, y)
+    (line,) = [c for c in ax.collections if np.asarray(c.get_array()).size == 1]  # one level
+    points = np.concatenate([path.vertices for path in line.get_paths()])
+    np.testing.assert_allclose(model.predict_proba(points), 0.5, atol=0.01)
+
+
+def test_surfaces_that_cannot_be_drawn_say_so(rng):
+    X = rng.uniform(-1, 1, (20, 2))
+    model = DFN(4, 2, loss="squared_error", seed=0).fit(X, X, 1, verbose=None)
+    with pytest.raises(ValueError, match="the model has 2 outputs"):
+        plotting.decision_surface(model, X, X[:, 0])
+    with pytest.raises(ValueError, match="same number of rows"):
+        plotting.decision_surface(model, X, X[:5, 0])
+    with pytest.raises(ValueError, match="X: expected an array"):
+        plotting.decision_surface(model, X.tolist(), X[:, 0])
+
+
+def test_an_own_layer_without_a_matrix_is_drawn():
+    class Pairs(LayerBase):
+        def init(self, rng, n_in):
+            return {"W": np.ones(n_in // 2)}, {}, n_in // 2
+
+        def apply(self, params, buffers, x, ctx=None):
+            return x[:, ::2] * params["W"], x, buffers
+
+    model = DFN(layers=[Pairs(), FullyConnected(2, "affine", "he_normal")], seed=0).initialize(np.zeros((1, 4)))
+    lines = [c for c in plotting.network(model).collections if isinstance(c, plotting.LineCollection)]
+    assert [len(c.get_segments()) for c in lines] == [8, 4]

@@ -28,6 +28,7 @@ class Part:
     """
 
     _shown: ClassVar[tuple[str, ...]] = ()
+    _memories: ClassVar[frozenset[str]] = frozenset({"_memory", "_caches"})  # attributes that are no part of its rule
 
     def fields(self) -> dict[str, Any]:
         """The hyper-parameters by name, in the order of the constructor's arguments."""
@@ -60,24 +61,58 @@ class Part:
 def key(part: Any, without: Collection[str] = (), *, whole: bool = False) -> Any:
     """What tells a part from another of its kind, as a hashable value.
 
-    `without` leaves fields out; `whole` adds the attributes beside the fields.
+    `without` leaves fields out; `whole` adds the attributes beside the fields. Values of unknown types are told apart
+    by their own equality or, where they have no hash, by identity.
     """
     if isinstance(part, Part):
         fields = part.fields()
         if whole or len(fields) < len(parameters(type(part))):  # a constructor that keeps its arguments elsewhere
-            fields = {**{name: value for name, value in vars(part).items() if not name.startswith("_")}, **fields}
+            fields = {**{name: value for name, value in vars(part).items() if name not in part._memories}, **fields}
         return (type(part), *((name, key(value, whole=whole)) for name, value in fields.items() if name not in without))
     if isinstance(part, dict):
         return (dict, *((name, key(value, whole=whole)) for name, value in part.items()))
     if isinstance(part, (list, tuple)):
         return (type(part), *(key(value, whole=whole) for value in part))
+    if isinstance(part, (set, frozenset)):
+        return frozenset(part)
     if hasattr(part, "dtype") and hasattr(part, "shape"):
         return (str(part.dtype), tuple(part.shape), repr(part.tolist() if hasattr(part, "tolist") else part))
     try:
         hash(part)
     except TypeError:
-        return id(part)
+        return _Itself(part)
     return part
+
+
+class _Itself:
+    """A value without a hash, equal to itself alone; held, so that no other can take its identity."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def nearest(cls: type, *groups: tuple[str, ...]) -> int:
+    """Which group of methods the most derived class defines that defines any of them; the first of several.
+
+    >>> class A:
+    ...     def new(self): ...
+    ...     def old(self): ...
+    >>> class B(A):
+    ...     def old(self): ...
+    >>> nearest(A, ("new",), ("old",)), nearest(B, ("new",), ("old",))
+    (0, 1)
+    """
+    for ancestor in cls.__mro__:
+        for i, names in enumerate(groups):
+            if any(name in vars(ancestor) for name in names):
+                return i
+    return 0
 
 
 _PARAMETERS: dict[type, dict[str, inspect.Parameter]] = {}
@@ -277,11 +312,14 @@ def parse(spec: str, kind: str = "part") -> tuple[str, tuple[Any, ...], dict[str
         ):
             raise ValueError
         args = tuple(ast.literal_eval(node) for node in call.args)
-        return name, args, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        kwargs = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise ValueError(
             f"{what}: the arguments must be plain numbers, strings, lists, True, False or None, as in 'name(a=1, b=2)'"
         ) from None
+    if len(kwargs) < len(call.keywords):
+        raise ValueError(f"{what}: an argument is given twice")
+    return name, args, kwargs
 
 
 def _plain(name: str) -> str:

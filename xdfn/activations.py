@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from xdfn._backend import Array, as_real, namespace, overflow_is_fine
-from xdfn._spec import Part, Registry, number_field
+from xdfn._spec import Part, Registry, nearest, number_field
 
 
 class ActivationBase(Part):
@@ -15,8 +15,15 @@ class ActivationBase(Part):
     Calling an activation with a 1-d array treats it as one sample: (m,) becomes (1, m).
     """
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if (
+            nearest(cls, ("pullback",), ("forward", "grad")) == 1
+        ):  # another function than that of an inherited short way
+            cls.pullback = ActivationBase.pullback  # type: ignore[method-assign]
+
     def forward(self, z: Array) -> Array:
-        """A = g(z), of the shape and dtype of z."""
+        """a = g(z), of the shape and dtype of z."""
         raise NotImplementedError(f"{type(self).__name__} must define forward(z)")
 
     def grad(self, z: Array) -> Array:
@@ -24,7 +31,7 @@ class ActivationBase(Part):
         raise NotImplementedError(f"{type(self).__name__} must define grad(z)")
 
     def pullback(self, z: Array, a: Array, da: Array) -> Array:
-        """Dz = g'(z) da, where a = g(z) is at hand."""
+        """dz = g'(z) da, where a = g(z) is at hand."""
         return da * self.grad(z)
 
     def __call__(self, z: Any) -> Array:
@@ -151,11 +158,12 @@ class Sigmoid(ActivationBase):
 
 @activations.register()
 class HardSigmoid(ActivationBase):
-    """g(z) = 0.2 z + 0.5 cut to [0, 1] (Courbariaux et al. 2015, arXiv:1511.00363).
+    """g(z) = 0.2 z + 0.5 cut to [0, 1].
 
     Notes
     -----
-    PyTorch's slope is 1/6 instead of 0.2.
+    The form of Theano and of Keras up to version 2; PyTorch and later versions of Keras have slope 1/6, and the paper
+    that is often cited (Courbariaux et al. 2015, arXiv:1511.00363) 1/2.
     """
 
     def forward(self, z: Array) -> Array:
@@ -210,7 +218,10 @@ class Affine(ActivationBase):
 
 @activations.register()
 class Exponential(ActivationBase):
-    """g(z) = e^z, held at the largest whole power of e that the dtype can show (e^88 in float32)."""
+    """g(z) = e^z, held at the largest whole power of e that the dtype can show (e^88 in float32).
+
+    Its derivative is held there too, and not 0, so that a unit which went that far finds back.
+    """
 
     def forward(self, z: Array) -> Array:
         xp = namespace(z)

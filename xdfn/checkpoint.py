@@ -72,6 +72,8 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """The leaves of nested dicts under names like ``params/FC1/W``."""
     pairs: list[tuple[str, Any]] = []
     for name, value in tree.items():
+        if "/" in name:
+            raise ValueError(f"cannot save what is named {name!r}: names of layers, parameters and buffers hold no '/'")
         pairs += flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else [(prefix + name, value)]
     return pairs
 

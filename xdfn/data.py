@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xdfn._backend import Array, namespace, place, put, require_array, to_numpy
+from xdfn._backend import Array, namespace, place, put, quiet, require_array, to_numpy
 from xdfn._spec import integer
 
 _PIECE = 2**22  # elements looked at in one go, so that a check needs little memory
@@ -26,6 +26,7 @@ def minibatch(X: Array, batchsize: int = 256, shuffle: bool = True) -> tuple[Ite
     >>> [batch.tolist() for batch in batches], n_batches
     ([[0, 1], [2, 3], [4]], 3)
     """
+    require_array("X", X, getattr(X, "ndim", 2))
     n, batchsize = X.shape[0], integer("batchsize", batchsize)
     order = np.random.permutation(n) if shuffle else np.arange(n)
     rows = put(order.astype(np.int32), place(X))
@@ -59,8 +60,11 @@ def check_real(x: Array, name: str) -> None:
         raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}; use astype")
 
 
-def check_values(X: Array, y: Array, limits: tuple[float | None, float | None]) -> None:
-    """Raise ValueError where X or y holds NaN or infinity, or y a value outside `limits`. One read of the device."""
+def check_values(X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool = False) -> None:
+    """Raise ValueError where X or y holds NaN or infinity, y a value outside `limits` or a row that does not sum to 1.
+
+    One read of the device.
+    """
     xp = namespace(X)
     low, high = limits
     tests: list[tuple[str, Array]] = []
@@ -74,15 +78,27 @@ def check_values(X: Array, y: Array, limits: tuple[float | None, float | None]) 
             tests.append(("", _all(xp, y, lambda v: v >= low)))
         if high is not None and not (integers and high >= xp.iinfo(y.dtype).max):
             tests.append(("", _all(xp, y, lambda v: v <= high)))
+    if unit_rows:
+        tests.append(("rows", _all(xp, y, lambda v: _sum_to_one(xp, v))))
     if not tests:
         return
     passed = to_numpy(xp.stack([flag for _, flag in tests])).tolist()
     for (name, _), fine in zip(tests, passed, strict=True):
+        if not fine and name == "rows":
+            raise ValueError(
+                "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "
+                "classes at once: binary_cross_entropy"
+            )
         if not fine and name:
             raise ValueError(f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same")
         if not fine:
             least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
             raise ValueError(f"y must lie in [{_bound(low)}, {_bound(high)}], got values from {least:g} to {most:g}")
+
+
+def _sum_to_one(xp: Any, y: Array) -> Array:
+    sums = xp.sum(xp.astype(y, xp.float32), axis=-1)
+    return xp.abs(sums - 1.0) < 1e-3  # probabilities are rounded
 
 
 def _bound(value: float | None) -> str:
@@ -92,5 +108,6 @@ def _bound(value: float | None) -> str:
 def _all(xp: Any, x: Array, test: Callable[[Array], Array]) -> Array:
     """Whether all elements pass, as a 0-d array."""
     rows = max(1, _PIECE // max(1, math.prod(x.shape[1:])))
-    checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
+    with quiet(x):
+        checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
     return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))

@@ -26,7 +26,10 @@ class InitializerBase(Part):
 
     def __call__(self, shape: tuple[int, ...], rng: "Generator | None" = None) -> Matrix:
         """Draw from `rng`; without one from a stream that `numpy.random.seed` steers."""
-        return self.draw(rng or random.generator(random.new_seed(), random.WEIGHTS), tuple(shape))
+        values = np.asarray(self.draw(rng or random.generator(random.new_seed(), random.WEIGHTS), tuple(shape)))
+        if values.shape != tuple(shape):
+            raise ValueError(f"{type(self).__name__}.draw must give shape {tuple(shape)}, got {values.shape}")
+        return values
 
 
 initializers: Registry[InitializerBase] = Registry("initialiser", InitializerBase)

@@ -12,7 +12,7 @@ import numpy as np
 from xdfn._backend import Array, has_float64, namespace, place, product, put, quiet, to_numpy
 from xdfn.layers import LayerBase
 from xdfn.losses import ObjectiveBase, one_hot
-from xdfn.network import LayerTree, Network, fold_link
+from xdfn.network import LayerTree, Network, folded
 
 
 def summary(layers: Mapping[str, LayerBase]) -> str:
@@ -39,7 +39,7 @@ def activations(layers: Mapping[str, LayerBase], params: LayerTree, x: Array) ->
     outputs = {}
     with quiet(x):
         for (name, layer), p in zip(layers.items(), params, strict=True):
-            x, _, _ = layer.apply(p, layer.buffers, x)
+            x, _, _ = layer.pure().apply(p, layer.buffers, x)
             outputs[name] = x
     return outputs
 
@@ -48,16 +48,16 @@ def input_gradients(
     layers: Sequence[LayerBase], loss: ObjectiveBase, params: LayerTree, x: Array, y: Array | None, output: int
 ) -> Array:
     """The gradient at x of each row's loss or, without y, of the score of one output; at inference."""
-    folded, caches, z = fold_link(layers, loss), [], x
+    pure, caches, z = folded(layers, loss), [], x
     with quiet(x):
-        for layer, p in zip(folded, params, strict=True):
+        for layer, p in zip(pure, params, strict=True):
             z, cache, _ = layer.apply(p, layer.buffers, z)
             caches.append(cache)
         if y is not None:
             dx = loss.value_and_grad(y, z, 1.0)[1]
         else:
             dx = one_hot(namespace(z).full(z.shape[:1], output, dtype=namespace(z).int32, device=place(z).device), z)
-        for layer, p, cache in reversed(list(zip(folded, params, caches, strict=True))):
+        for layer, p, cache in reversed(list(zip(pure, params, caches, strict=True))):
             dx, _ = layer.pullback(p, cache, dx)
     return dx
 
@@ -96,6 +96,7 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
     True
     """
     probe, rng = copy.copy(model).initialize(X), np.random.default_rng(seed)
+    probe.check_targets(y, X)
     xp, where = namespace(X), place(X)
     x = _finest(X)
     h, tolerance = (1e-5, 1e-5) if x.dtype == xp.float64 else (1e-2, 3e-2)  # eps^(1/3), and what it leaves
@@ -111,37 +112,37 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
     x = x + noise(x.shape, 0.01)
     weight = 1.0 / x.shape[0]
 
+    def loss_at(params: LayerTree, x: Array) -> Array:
+        return probe.loss.value_and_grad(y, net.forward(params, buffers, x, hyper, weight)[0], weight)[0]
+
+    def loss_with(i: int, name: str) -> Callable[[Array], Array]:
+        return lambda p: loss_at([*params[:i], {**params[i], name: p}, *params[i + 1 :]], x)
+
     with quiet(x):
         z, caches, _ = net.forward(params, buffers, x, hyper, weight)
-        dz = probe.loss.value_and_grad(y, z, weight)[1]
-        # (where, array, its gradient, the loss as a function of it), from the output down
-        checks: list[tuple[str, Array, Array, Callable[[Array], Array]]] = [
-            (f"{probe.loss}: the gradient at the scores", z, dz, lambda z: probe.loss.value_and_grad(y, z, weight)[0])
-        ]
-
-        def loss_with(i: int, name: str) -> Callable[[Array], Array]:
-            def value(p: Array) -> Array:
-                changed = [*params[:i], {**params[i], name: p}, *params[i + 1 :]]
-                return probe.loss.value_and_grad(y, net.forward(changed, buffers, x, hyper, weight)[0], weight)[0]
-
-            return value
-
-        dx = dz
-        for i, name in reversed(list(enumerate(probe.layers))):
-            dx, gradients = net.layers[i].pullback(params[i], caches[i], dx)
-            for key, p in params[i].items():
-                checks.append((f"{name}.{key}", p, product(gradients[key]), loss_with(i, key)))
-        checks.append(
+        dz = dx = probe.loss.value_and_grad(y, z, weight)[1]
+        # what is checked, its gradient, the loss as a function of it, and whose derivative it is, from the output down
+        checks = [
             (
-                "the input",
-                x,
-                dx,
-                lambda x: probe.loss.value_and_grad(y, net.forward(params, buffers, x, hyper, weight)[0], weight)[0],
+                f"{probe.loss}, the scores",
+                z,
+                dz,
+                lambda z: probe.loss.value_and_grad(y, z, weight)[0],
+                f"{probe.loss}.value_and_grad",
             )
-        )
+        ]
+        above = "the loss"
+        for i, (name, layer) in reversed(list(enumerate(probe.layers.items()))):
+            dx, gradients = net.layers[i].pullback(params[i], caches[i], dx)
+            function = f" or {layer.acti_fn}.grad" if layer.acti_fn else ""
+            culprits = f"{type(layer).__name__}.pullback{function} of {name}, or what {above} passes down to it"
+            for key, p in params[i].items():
+                checks.append((f"{name}.{key}", p, product(gradients[key]), loss_with(i, key), culprits))
+            above = name
+        checks.append(("the input", x, dx, lambda x: loss_at(params, x), f"the dx of {above}"))
 
         worst = 0.0
-        for what, a, gradient, f in checks:
+        for what, a, gradient, f, culprits in checks:
             if tuple(gradient.shape) != tuple(a.shape):
                 raise ValueError(f"{what}: the gradient must have shape {tuple(a.shape)}, got {tuple(gradient.shape)}")
             r = noise(a.shape, 1.0)
@@ -150,7 +151,8 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
             error = abs(given - quotient) / max(scale, 1e-12)
             worst = max(worst, error)
             if not error <= tolerance:
-                raise ValueError(_worst_entry(what, a, to_numpy(gradient), f, h, rng))
+                sentence = _worst_entry(what, a, to_numpy(gradient), f, h, rng)
+                raise ValueError(f"wrong gradient at {sentence}. Look at {culprits}")
     return worst
 
 
@@ -180,7 +182,4 @@ def _worst_entry(what: str, a: Array, gradient: Any, f: Callable[[Array], Array]
             worst = abs(gradient[index] - quotient)
             given = f"backward gives {gradient[index]:.6g}, the difference quotient is {quotient:.6g}"
             sentence = f"{what}{list(index)}: {given}"
-    return (
-        f"wrong gradient at {sentence}. If the formula for it is right, what the part above it passes down is not: "
-        "look at the pullback, or the activation's grad, of this layer and of the next one up"
-    )
+    return sentence

@@ -7,6 +7,7 @@ written once, in the base class, out of those three.
 """
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -23,7 +24,7 @@ from xdfn._backend import (
     require_place,
     to_numpy,
 )
-from xdfn._spec import Field, Part, Registry, integer, key, number_field
+from xdfn._spec import Field, Part, Registry, integer, key, nearest, number_field
 from xdfn.activations import ActivationBase, Affine, activations, softmax
 from xdfn.initializers import initializers
 from xdfn.optimizers import OptimizerInitializer, optimizers
@@ -92,36 +93,29 @@ class LayerBase(Part):
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
     ) -> tuple[Array, Any, Buffers]:
         """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference."""
-        if not self.by_hand:
-            raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx), or forward")
-        self.params = params
-        y = self.forward(x)
-        if ctx is None:
-            self.flush_gradients()
-        return y, None, buffers
+        raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx), or forward")
 
     def pullback(
         self, params: Params, cache: Any, dy: Array, input_grad: bool = True
     ) -> tuple[Array | None, Gradients]:
         """The gradients at the inputs (n, n_in), None unless asked for, and at the parameters, from dy (n, n_out)."""
-        if not self.by_hand:
-            raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
-        self.gradients = {name: namespace(value).zeros_like(value) for name, value in params.items()}
-        dx, gradients = self.backward(dy), self.gradients
-        self.flush_gradients()
-        return dx, gradients
+        raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
 
     @property
     def by_hand(self) -> bool:
-        """Whether this is a layer in the notebook's style: `forward` and no `apply`."""
-        return type(self).forward is not LayerBase.forward and type(self).apply is LayerBase.apply
+        """Whether this is a layer in the notebook's style: `forward`, defined nearer to its class than `apply`."""
+        return nearest(type(self), ("apply", "pullback"), ("forward", "backward")) == 1
+
+    def pure(self) -> "LayerBase":
+        """What a network computes with: this layer, or one with its pure face where it has none."""
+        return ByHand(self) if self.by_hand else self
 
     # -- the notebook's face --
 
     def initialize(self, n_in: int, where: Place, dtype: Any, rng: Any) -> None:
         """Make the parameters for inputs of `n_in` features."""
         buffers: Buffers
-        if self.by_hand:  # such a layer makes them when it first sees an input
+        if type(self).apply is LayerBase.apply:  # such a layer makes them when it first sees an input
             self.n_out = self.forward(where.xp.zeros((1, n_in), dtype=dtype, device=where.device)).shape[-1]
             params, buffers = self.params, {}
         else:
@@ -132,6 +126,19 @@ class LayerBase(Part):
         self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
         self.is_initialized = True
         self.flush_gradients()
+        if type(self).apply.__module__ != __name__:
+            self._try(where.xp.zeros((1, n_in), dtype=dtype, device=where.device))
+
+    def _try(self, x: Array) -> None:
+        """A look at what an `apply` from elsewhere gives, before training relies on it."""
+        result = self.pure().apply(self.params, self.buffers, x)
+        given = tuple(getattr(result[0], "shape", ())) if isinstance(result, tuple) and len(result) == 3 else None
+        if given != (1, self.n_out):
+            got = type(result).__name__ if given is None else f"y of shape {given}"
+            raise ValueError(
+                f"{type(self).__name__}.apply must give (y, cache, buffers) with y of shape (1, {self.n_out}) for an x "
+                f"of shape {tuple(x.shape)}, got {got}"
+            )
 
     def adopt(self, n_in: int, n_out: int) -> None:
         """Take `params` and `buffers` from elsewhere as this layer's own, for those sizes.
@@ -142,7 +149,7 @@ class LayerBase(Part):
             They are not what `init` makes for them.
         """
         self.n_in, self.n_out = n_in, n_out
-        if not self.by_hand:
+        if type(self).apply is not LayerBase.apply:
             params, buffers, n_out = self.init(random.generator(0, random.WEIGHTS), n_in)
             expected = {name: value.shape for name, value in {**params, **buffers}.items()}
             got = {name: tuple(value.shape) for name, value in {**self.params, **self.buffers}.items()}
@@ -167,12 +174,13 @@ class LayerBase(Part):
             raise ValueError(f"{type(self).__name__} was made for inputs (n, {self.n_in}), got {tuple(X.shape)}")
         require_place(place(X), f"convert the parameters of {type(self).__name__} or the input", **self.params)
         seed = random.new_seed() if retain_derived and self.draws else 0
-        return self.step_forward(X, Context(random.mask_key(seed, 0, 0)) if retain_derived else None)
+        return self._forward(X, Context(random.mask_key(seed, 0, 0)) if retain_derived else None)
 
-    def step_forward(self, X: Array, ctx: Context | None) -> Array:
-        """`forward` in a given context."""
-        if self.by_hand:
-            return self.forward(X)
+    def step_forward(self, X: Array, ctx: Context) -> Array:
+        """`forward` as a step of training, in a given context."""
+        return self.forward(X) if self.by_hand else self._forward(X, ctx)
+
+    def _forward(self, X: Array, ctx: Context | None) -> Array:
         for value in self.params.values():
             X = X if X.dtype == value.dtype else namespace(X).astype(X, value.dtype)
         y, cache, self.buffers = self.apply(self.params, self.buffers, X, ctx)
@@ -259,6 +267,43 @@ class LayerBase(Part):
 
 
 layers: Registry[LayerBase] = Registry("layer", LayerBase)
+
+
+class ByHand(LayerBase):
+    """The pure face of a layer in the notebook's style, worked out on a copy that shares its arrays alone."""
+
+    def __init__(self, layer: LayerBase) -> None:
+        shared = (layer.params, layer.buffers, layer.gradients)
+        arrays = [*(x for tree in shared for x in tree.values()), *layer.X]
+        self.layer = copy.deepcopy(layer, {id(x): x for x in arrays})
+        self.layer.flush_gradients()
+        self.optimizer, self.params, self.buffers = layer.optimizer, layer.params, layer.buffers
+        self.n_in, self.n_out = layer.n_in, layer.n_out
+        self.knows_inference = "retain_derived" in inspect.signature(layer.forward).parameters
+
+    def apply(
+        self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
+    ) -> tuple[Array, Any, Buffers]:
+        self.layer.params = params
+        if ctx is None and self.knows_inference:
+            return self.layer.forward(x, retain_derived=False), x, buffers
+        y = self.layer.forward(x)
+        if ctx is None:
+            self.layer.flush_gradients()
+        return y, x if ctx is None else None, buffers
+
+    def pullback(
+        self, params: Params, cache: Any, dy: Array, input_grad: bool = True
+    ) -> tuple[Array | None, Gradients]:
+        if cache is not None:  # from inference, which retained nothing
+            self.layer.forward(cache)
+        self.layer.gradients = {name: namespace(value).zeros_like(value) for name, value in params.items()}
+        dx, gradients = self.layer.backward(dy), self.layer.gradients
+        self.layer.flush_gradients()
+        return dx, gradients
+
+    def clone(self, *, bare: bool = False) -> "ByHand":
+        return ByHand(self.layer.clone(bare=bare))
 
 
 def _initializer(name: str, spec: Any) -> Any:
@@ -445,7 +490,10 @@ def named(given: Sequence[Any]) -> dict[str, LayerBase]:
     named: dict[str, LayerBase] = {}
     counts: dict[str, int] = {}
     for spec in given:
-        layer = layers.resolve(spec).clone()
+        layer = layers.resolve(spec)
+        if "is_initialized" not in vars(layer):
+            raise ValueError(f"{type(layer).__name__}: its constructor must call super().__init__(optimizer) first")
+        layer = layer.clone()
         prefix = layer.prefix or type(layer).__name__
         counts[prefix] = counts.get(prefix, 0) + 1
         named[f"{prefix}{counts[prefix]}"] = layer
@@ -463,7 +511,11 @@ def specs_of(layers_by_name: Mapping[str, LayerBase]) -> dict[str, str]:
     specs = {}
     for name, layer in layers_by_name.items():
         specs[name] = str(layer)
-        if layers.resolve(specs[name]) != layer:
+        try:
+            same = layers.resolve(specs[name]) == layer
+        except ValueError as error:
+            raise ValueError(f"cannot save {name}: {error}") from None
+        if not same:
             raise ValueError(
                 f"cannot save {name}: {specs[name]} does not make an equal layer; "
                 "its constructor must keep its arguments in attributes of the same names"

@@ -9,7 +9,7 @@ import inspect
 from typing import Any, ClassVar
 
 from xdfn._backend import Array, arange, namespace
-from xdfn._spec import Part, Registry, number_field
+from xdfn._spec import Part, Registry, nearest, number_field
 from xdfn.activations import Affine, exp_limit, sigmoid, softmax
 
 Weight = Any  # a Python float, or an array (n,)
@@ -18,13 +18,20 @@ Weight = Any  # a Python float, or an array (n,)
 class ObjectiveBase(Part):
     """Base of the losses. Write `value_and_grad`, and `link` unless it is the identity.
 
-    A loss in the notebook's style, with `loss(y_true, y_pred)` and `grad(y_true, y_pred)` as means over the rows and
-    no link, works as well; it takes no sample weights.
+    A loss in the notebook's style, with `loss(y_true, y_pred)` and `grad(y_true, y_pred)` as means over the rows,
+    works as well; it takes no sample weights. Where it has a link, y_pred is the link of the scores and the gradient
+    is with respect to the scores.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if nearest(cls, ("value_and_grad",), ("loss", "grad")) == 1:  # not what an inherited value_and_grad computes
+            cls.value_and_grad = ObjectiveBase.value_and_grad  # type: ignore[method-assign]
 
     classifies: ClassVar[bool] = False  # whether predict gives classes and evaluate gives accuracy
     link_ending: ClassVar[str | None] = None  # the activation or layer that is the same function as `link`
     domain: ClassVar[tuple[float | None, float | None]] = (None, None)  # the range of targets
+    unit_rows: ClassVar[bool] = False  # whether targets (n, m) are distributions, each row of which sums to 1
 
     def link(self, z: Array) -> Array:
         """The prediction for the scores z (n, m), of the same shape."""
@@ -32,17 +39,21 @@ class ObjectiveBase(Part):
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         """sum_i w_i l_i as a 0-d array, and its gradient with respect to z (n, m)."""
-        if type(self).loss is ObjectiveBase.loss or type(self).grad is ObjectiveBase.grad:
+        if type(self).loss is ObjectiveBase.loss or type(self).grad is ObjectiveBase.grad:  # which come back here
             raise NotImplementedError(f"{type(self).__name__} must define value_and_grad(y, z, weight)")
         if not isinstance(weight, float):
             raise ValueError(
                 f"{type(self).__name__} defines loss and grad as means over the rows and so takes no sample weights; "
                 "define value_and_grad(y, z, weight)"
             )
-        y, n = aligned(y, z), z.shape[0]
+        y, p = self._targets(y, z), self.link(z)
         more = {"z": z, "acti_fn": Affine()} if "acti_fn" in inspect.signature(self.grad).parameters else {}
-        scale = n * weight
-        return self.loss(y, z) * scale, self.grad(y, z, **more) * scale
+        scale = z.shape[0] * weight
+        return self.loss(y, p) * scale, self.grad(y, p, **more) * scale
+
+    @staticmethod
+    def _targets(y: Array, z: Array) -> Array:
+        return aligned(y, z)
 
     def decide(self, z: Array) -> Array:
         """What `predict` answers for the scores z (n, m)."""
@@ -64,13 +75,20 @@ class ObjectiveBase(Part):
         """The smallest and the largest value that y may hold."""
         return self.domain
 
-    @staticmethod
-    def loss(y_true: Array, y_pred: Array) -> Array:
-        raise NotImplementedError("a loss defines loss(y_true, y_pred)")
+    def loss(self, y_true: Array, y_pred: Array) -> Array:
+        """The mean over the rows, as a 0-d array."""
+        return self._of_prediction(y_true, y_pred)[0]
 
-    @staticmethod
-    def grad(y_true: Array, y_pred: Array) -> Array:
-        raise NotImplementedError("a loss defines grad(y_true, y_pred)")
+    def grad(self, y_true: Array, y_pred: Array) -> Array:
+        """The gradient of that mean with respect to the scores."""
+        return self._of_prediction(y_true, y_pred)[1]
+
+    def _of_prediction(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        if type(self).link is not ObjectiveBase.link:
+            raise NotImplementedError(
+                f"{type(self).__name__} has a link: use value_and_grad(y, z, 1 / n) on the scores z"
+            )
+        return self.value_and_grad(y_true, y_pred, 1.0 / y_pred.shape[0])
 
     def __call__(self, y_true: Array, y_pred: Array) -> Array:
         return self.loss(y_true, y_pred)
@@ -150,11 +168,6 @@ class AbsoluteError(ObjectiveBase):
         sign = xp.astype(difference > 0, z.dtype) - xp.astype(difference < 0, z.dtype)
         return _total(xp.abs(difference), weight), _weighted(sign, weight)
 
-    @staticmethod
-    def loss(y_true: Array, y_pred: Array) -> Array:
-        xp = namespace(y_pred)
-        return xp.sum(xp.abs(y_pred - aligned(y_true, y_pred))) / y_pred.shape[0]
-
 
 @losses.register()
 class Huber(ObjectiveBase):
@@ -230,6 +243,7 @@ class CrossEntropy(ObjectiveBase):
     classifies = True
     link_ending = "Softmax"
     domain = (0, 1)
+    unit_rows = True
 
     def link(self, z: Array) -> Array:
         return softmax(z)

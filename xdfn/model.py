@@ -28,7 +28,7 @@ from xdfn.data import check_inputs, check_real, check_values, spans
 from xdfn.initializers import initializers
 from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
-from xdfn.network import Network, TrainState, fold_link, infer
+from xdfn.network import Network, TrainState, folded, infer
 from xdfn.optimizers import OptimizerBase, OptimizerInitializer
 from xdfn.training import Report, epochs
 
@@ -96,6 +96,7 @@ class DFN:
         elif hidden_dims_1 is not None or hidden_dims_2 is not None:
             raise ValueError("DFN expects either layers=[...] or hidden_dims_1 and hidden_dims_2, got both")
         self.hidden_dims_1, self.hidden_dims_2 = hidden_dims_1, hidden_dims_2
+        initializers.resolve(init_w)
         self.init_w, self.loss = init_w, loss
         self.seed = None if seed is None else integer("seed", seed, 0)
         self.layers = named(layers)
@@ -169,9 +170,9 @@ class DFN:
         before, done = self._snapshot(), False
         try:
             self.initialize(X_train)
-            self._check_targets(y_train, X_train)
+            self.check_targets(y_train, X_train)
             if check_input:
-                check_values(X_train, y_train, self.loss.limits(y_train, self._n_out))
+                self._check_values(X_train, y_train)
             net = self._network(X_train)
             good = self._pack(net, X_train)
             self._flat_targets = y_train.ndim == 1
@@ -219,6 +220,9 @@ class DFN:
         dtype, where, tree = getattr(namespace(like), self._real), place(like), []
         for name, layer in self.layers.items():
             tree.append(dict(layer.params))
+            if layer.params.keys() != layer.shapes.keys():
+                expected, got = sorted(layer.shapes), sorted(layer.params)
+                raise ValueError(f"layers[{name!r}].params must hold {expected}, got {got}")
             for key, value in layer.params.items():
                 what = f"layers[{name!r}].params[{key!r}]"
                 require_array(what, value, value.ndim if hasattr(value, "ndim") else 2)
@@ -227,7 +231,7 @@ class DFN:
                         f"the input is on {where}, expected {place(value)}, where {what} is: "
                         "convert the input, or move the model with model.to(X)"
                     )
-                if tuple(value.shape) != layer.shapes.get(key, tuple(value.shape)):
+                if tuple(value.shape) != layer.shapes[key]:
                     raise ValueError(f"{what} must have shape {layer.shapes[key]}, got {tuple(value.shape)}")
                 if value.dtype != dtype:
                     tree[-1][key] = namespace(value).astype(value, dtype)
@@ -286,6 +290,10 @@ class DFN:
         ------
         ValueError
             The model has no parameters yet, or X does not fit.
+
+        Notes
+        -----
+        X is not searched for NaN, which would read the device: such rows have NaN probabilities, and some class.
         """
         return self._shaped(self._map(X, self.loss.decide))
 
@@ -296,12 +304,13 @@ class DFN:
     def evaluate(self, X_test: Array, y_test: Array, batch_size: int = 128) -> float:
         """The share of right predictions for CrossEntropy and BinaryCrossEntropy, the mean loss otherwise.
 
+        Several outputs of BinaryCrossEntropy are as many predictions a row.
         Reads the device twice: to look for NaN, infinity and targets out of range, and for the result.
         """
         self._require_initialized()
         check_inputs(X_test, self._first.n_in, "X_test")
-        self._check_targets(y_test, X_test)
-        check_values(X_test, y_test, self.loss.limits(y_test, self._n_out))
+        self.check_targets(y_test, X_test)
+        self._check_values(X_test, y_test)
         total: Any = None
         count = 0
         for start, stop, z in self._scores(X_test, integer("batch_size", batch_size)):
@@ -348,8 +357,8 @@ class DFN:
         """
         x, params = self._at_inference(X)
         if y is not None and output is None:
-            self._check_targets(y, X)
-            check_values(X, y, self.loss.limits(y, self._n_out))
+            self.check_targets(y, X)
+            self._check_values(X, y)
         elif y is not None or (output is None and self._n_out > 1):
             raise ValueError(f"input_gradients expects either y or output=, one of the {self._n_out} outputs")
         column = integer("output", output or 0, 0)
@@ -377,12 +386,12 @@ class DFN:
 
     def _scores(self, X: Array, rows: int) -> Iterator[tuple[int, int, Array]]:
         """The scores of X[start:stop] with start and stop, piece by piece."""
-        folded = fold_link(list(self.layers.values()), self.loss)
+        layers = folded(list(self.layers.values()), self.loss)
         params, buffers = self._parameters(X), [layer.buffers for layer in self.layers.values()]
         xp, dtype = namespace(X), getattr(namespace(X), self._real)
         for start, stop in spans(X.shape[0], rows):
             with quiet(X):
-                z = infer(folded, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
+                z = infer(layers, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
             yield start, stop, z
 
     def _shaped(self, prediction: Array) -> Array:
@@ -437,6 +446,8 @@ class DFN:
     def to(self, target: Any) -> Self:
         """Move the model to the library and device of `target`: an array, a device, or a string such as ``"cupy:1"``.
 
+        Before its first fit there is nothing to move: the arrays passed to that decide.
+
         Examples
         --------
         >>> model = DFN(200, 10).to("numpy")
@@ -485,7 +496,7 @@ class DFN:
             "loss": str(self.loss),
             "sizes": {name: [layer.n_in, layer.n_out] for name, layer in self.layers.items() if layer.is_initialized},
             "state": {name: getattr(self, name) for name in _STATE},
-            "history": self.history,
+            "history": {name: [float(value) for value in values] for name, values in self.history.items()},
         }
         checkpoint.write(path, {name: to_numpy(x) for name, x in checkpoint.flatten(tree)}, meta)
 
@@ -512,7 +523,7 @@ class DFN:
         model.init_w, model._optimizer = given["init_w"], given["optimizer"]
         for name in _STATE:
             setattr(model, name, meta["state"][name])
-        model.history = {name: [float(value) for value in values] for name, values in meta["history"].items()}
+        model.history = meta["history"]
         for name, layer in model.layers.items():
             layer.inherits = meta["inherits"][name]
         for name, (n_in, n_out) in meta["sizes"].items():
@@ -592,13 +603,16 @@ class DFN:
         if not self.is_initialized:
             raise ValueError("the model has no parameters yet: call fit first, or load a saved model")
 
-    def _check_targets(self, y: Array, X: Array) -> None:
+    def check_targets(self, y: Array, X: Array) -> None:
         require_array("y", y, 1 if getattr(y, "ndim", 2) == 1 else 2)
         require_place(place(X), "X and y must be on one device of one library", y=y)
         if y.shape[0] != X.shape[0]:
             raise ValueError(f"X and y must have the same number of rows, got {X.shape[0]} and {y.shape[0]}")
         check_real(y, "y")
         self.loss.check_shape(y, self._n_out)
+
+    def _check_values(self, X: Array, y: Array) -> None:
+        check_values(X, y, self.loss.limits(y, self._n_out), self.loss.unit_rows and y.ndim == 2)
 
 
 # What a saved model's JSON holds of the state beside the arrays.

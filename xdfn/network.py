@@ -108,7 +108,7 @@ class Network:
         since: Sequence[dict[str, int]] | None = None,
     ) -> None:
         bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
-        self.layers = fold_link(bare, loss)
+        self.layers = folded(bare, loss)
         self.loss = copy.deepcopy(loss)
         self.seed = seed
         self.place = place_of(like)
@@ -325,10 +325,12 @@ def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x:
     return x
 
 
-def fold_link(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
-    """The layers without a last function that the loss computes as its own link."""
+def folded(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
+    """The layers' pure faces, without a last function that the loss computes as its own link."""
     *rest, last = layers
-    # by name, but the library's own alone: a user's Sigmoid is another function
+    # by name, but the library's own alone: a user's Sigmoid, or layer that ends in one, is another function
     function = last.acti_fn if last.acti_fn is not None else last
-    own = type(function).__module__ in ("xdfn.activations", "xdfn.layers")
-    return (*rest, last.without_ending()) if own and last.ending == loss.link_ending else tuple(layers)
+    library = ("xdfn.activations", "xdfn.layers")
+    own = not last.by_hand and type(last).apply.__module__ in library and type(function).__module__ in library
+    ending = last.without_ending() if own and last.ending == loss.link_ending else last
+    return tuple(layer.pure() for layer in (*rest, ending))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from xdfn._backend import Array, namespace
 from xdfn._backend import copy as fresh
-from xdfn._spec import Field, Part, Registry, flag, number_field
+from xdfn._spec import Field, Part, Registry, flag, nearest, number_field
 
 Slots = tuple[Array, ...]
 Rates = tuple[float, ...]
@@ -26,7 +26,6 @@ class OptimizerBase(Part):
     """
 
     slots: tuple[str, ...] = ()
-    per_step: ClassVar[tuple[str, ...]] = ("lr",)  # fields that reach `apply` only through `rates`
     _shown: ClassVar[tuple[str, ...]] = ("lr",)
 
     lr = number_field(0)
@@ -59,14 +58,19 @@ class OptimizerBase(Part):
         return rule
 
     @property
+    def per_step(self) -> tuple[str, ...]:
+        """Fields that reach `apply` only through `rates`: a compiled step serves all their values."""
+        return ("lr",) if type(self).apply.__module__ == __name__ else ()  # one's own apply may read self.lr
+
+    @property
     def linear(self) -> bool:
         """Whether a step is p <- p - lr g and nothing else: lr may then be multiplied in anywhere on the way to g."""
         return False
 
     @property
     def by_hand(self) -> bool:
-        """Whether this is a rule in the notebook's style: `update` and no `apply`."""
-        return type(self).update is not OptimizerBase.update and type(self).apply is OptimizerBase.apply
+        """Whether this is a rule in the notebook's style: `update`, defined nearer to its class than `apply`."""
+        return nearest(type(self), ("apply",), ("update", "__call__")) == 1
 
     def update(self, param: Array, param_grad: Array, param_name: str) -> Array:
         memory = self.__dict__.setdefault("_memory", {})
@@ -86,8 +90,6 @@ class OptimizerBase(Part):
 class ByHand(OptimizerBase):
     """A rule in the notebook's style, for the one parameter of that name."""
 
-    per_step = ()
-
     def __init__(self, rule: OptimizerBase, name: str) -> None:
         self.rule, self.name = rule, name
 
@@ -95,7 +97,7 @@ class ByHand(OptimizerBase):
         return ()
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
-        return self.rule.update(p, g, self.name), ()
+        return self.rule(p, g, self.name), ()
 
 
 optimizers: Registry[OptimizerBase] = Registry("optimizer", OptimizerBase)
@@ -126,7 +128,7 @@ class SGD(OptimizerBase):
     lr : float
     momentum : float in [0, 1]
     nesterov : bool
-        p <- p - lr (g + momentum v) (Nesterov 1983, in the form of Sutskever et al. 2013).
+        p <- p - lr (g + momentum v) (Nesterov 1983, in the form of Sutskever et al. 2013); plain with momentum 0.
     weight_decay : float
         An L2 penalty: weight_decay p is added to the gradient of weights, not to that of biases.
 
@@ -146,8 +148,6 @@ class SGD(OptimizerBase):
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
-        if nesterov and not momentum:
-            raise ValueError("nesterov=True needs a momentum above 0, got 0")
 
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]

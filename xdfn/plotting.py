@@ -10,7 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
-from xdfn._backend import Array, namespace, place, put, to_numpy
+from xdfn._backend import Array, namespace, place, put, require_array, to_numpy
+from xdfn.layers import LayerBase
 from xdfn.model import DFN
 
 _NEURONS = 16  # the widest layer that is drawn neuron by neuron
@@ -43,8 +44,7 @@ def network(model: DFN, ax: Any = None) -> Any:
     neurons = max(sizes) <= _NEURONS
     for column, (layer, size) in enumerate(zip(model.layers.values(), sizes[1:], strict=True)):
         if neurons:
-            W = layer.params.get("W")
-            _lines(ax, column, np.eye(size) if W is None else to_numpy(W))
+            _lines(ax, column, _weights(layer, sizes[column], size))
         else:
             ax.annotate("", (column + 0.8, 0), (column + 0.2, 0), arrowprops={"arrowstyle": "-|>", "color": "0.4"})
     for column, (size, label) in enumerate(zip(sizes, labels, strict=True)):
@@ -61,6 +61,14 @@ def network(model: DFN, ax: Any = None) -> Any:
 
 def _heights(size: int) -> "np.ndarray[Any, Any]":
     return np.linspace(1, -1, size) if size > 1 else np.zeros(1)
+
+
+def _weights(layer: LayerBase, n_in: int, n_out: int) -> "np.ndarray[Any, Any]":
+    """The matrix W, or for a layer without one what its shape says: neuron to neuron, or all to all."""
+    W = layer.params.get("W")
+    if W is not None and tuple(W.shape) == (n_in, n_out):
+        return to_numpy(W)
+    return np.eye(n_in) if n_in == n_out else np.ones((n_in, n_out))
 
 
 def _lines(ax: Any, column: int, W: "np.ndarray[Any, Any]") -> None:
@@ -94,7 +102,8 @@ def history(model: DFN, ax: Any = None) -> Any:
 def decision_surface(model: DFN, X: Array, y: Array, ax: Any = None) -> Any:
     """What the model predicts over the plane of its two inputs, with the points X (n, 2) in the colours of y (n,).
 
-    The colour is the probability of class 1 for two classes, else the prediction.
+    The colour is the probability of class 1 for two classes, with a line where that is 1/2; the class for more; the
+    prediction for numbers, of which there must be one a row.
 
     Examples
     --------
@@ -104,8 +113,12 @@ def decision_surface(model: DFN, X: Array, y: Array, ax: Any = None) -> Any:
     >>> decision_surface(DFN(3, 2, seed=0).fit(X, y, 5, verbose=None), X, y).get_xlabel()
     'x1'
     """
-    if X.ndim != 2 or X.shape[1] != 2:
+    require_array("X", X, 2)
+    require_array("y", y, 1 if getattr(y, "ndim", 2) == 1 else 2)
+    if X.shape[1] != 2:
         raise ValueError(f"a decision surface needs two inputs, X (n, 2), got shape {tuple(X.shape)}")
+    if y.shape[0] != X.shape[0]:
+        raise ValueError(f"X and y must have the same number of rows, got {X.shape[0]} and {y.shape[0]}")
     ax = ax or plt.figure(figsize=(4.6, 3.8), layout="constrained").subplots()
     points, labels = to_numpy(X), to_numpy(y)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -114,10 +127,15 @@ def decision_surface(model: DFN, X: Array, y: Array, ax: Any = None) -> Any:
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     there = put(grid, place(X), X.dtype if namespace(X).isdtype(X.dtype, "real floating") else None)
     values = to_numpy(model.predict_proba(there))
-    if values.ndim == 2 and values.shape[1] > 2:
+    columns = values.shape[1] if values.ndim == 2 else 1
+    if columns > 2 and model.loss.classifies:
         values = values.argmax(axis=1)
+    elif columns > 1 and not (columns == 2 and type(model.loss).unit_rows):
+        raise ValueError(f"a decision surface shows one number a point, and the model has {columns} outputs")
     surface = values.reshape(len(grid), -1)[:, -1].reshape(_POINTS, _POINTS)
     ax.get_figure().colorbar(ax.contourf(*axes, surface, levels=20, cmap="coolwarm"), ax=ax)
+    if model.loss.classifies and columns <= 2 and surface.min() < 0.5 < surface.max():
+        ax.contour(*axes, surface, levels=[0.5], colors="black", linewidths=1)
     labels = labels.argmax(axis=1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()
     ax.scatter(points[:, 0], points[:, 1], c=labels, cmap="coolwarm", edgecolor="black", s=60)
     ax.set(xlabel="x1", ylabel="x2")

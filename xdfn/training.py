@@ -57,7 +57,7 @@ def epochs(
             raise FloatingPointError(
                 f"training diverged in epoch {work.epoch + 1}: mean loss {loss:g}, and the loss or a parameter is not "
                 "finite. The model is as it was after the epoch before; try a smaller learning rate, or inputs of "
-                "mean 0 and variance 1"
+                "mean 0 and variance 1; with check_input=False, look for NaN in the data"
             )
         work = work._replace(epoch=work.epoch + 1, batch=0, sums=net.init_sums(work.sums["loss"].dtype))
         good, work = work, good
