@@ -10,7 +10,20 @@ import xdfn
 PACKAGE = Path(xdfn.__file__).parent
 # Reading order: a module imports only from those before it.
 ORDER = [
-    *("_backend", "_spec", "random", "activations", "initializers", "optimizers", "losses", "layers", "network"),
+    *(
+        "_blas",
+        "_numpy",
+        "_pieces",
+        "_backend",
+        "_spec",
+        "random",
+        "activations",
+        "initializers",
+        "optimizers",
+        "losses",
+        "layers",
+        "network",
+    ),
     *("data", "training", "checkpoint", "inspection", "datasets", "model", "plotting", "__init__"),
 ]
 OPTIONAL = {"cupy", "torch", "jax", "jaxlib", "array_api_strict", "matplotlib", "pooch", "tqdm", "sklearn", "scipy"}

@@ -158,3 +158,43 @@ def test_the_check_runs_in_float64_whatever_comes_in(backend, data, dtype):
     model = network(FullyConnected(5, wrong(), "he_normal"), FullyConnected(3, "affine", "he_normal"))
     with pytest.raises(ValueError, match="wrong gradient at FC1"):
         check_gradients(model, backend.array(3 * data[0], dtype), backend.array(data[1]))
+
+
+def test_right_gradients_pass_near_kinks_and_at_any_scale(rng):
+    for seed in range(30):
+        X = rng.normal(size=(100, 4)) * 10.0 ** rng.integers(-2, 4)
+        y = X @ rng.normal(size=(4, 1)) * 10.0 ** rng.integers(-2, 4)
+        hidden = [FullyConnected(n, "relu", "he_normal") for n in (64, 32)]
+        for loss in ("mae", "squared_error"):
+            model = DFN(layers=[*hidden, FullyConnected(1, "affine", "he_normal")], loss=loss, seed=seed)
+            assert check_gradients(model, X, y, seed=seed) < 1e-6
+
+
+def test_one_wrong_entry_of_many_is_found(rng):
+    class Holed(FullyConnected):
+        def pullback(self, params, cache, dy, input_grad=True):
+            dx, gradients = super().pullback(params, cache, dy, input_grad)
+            x, dz = gradients["W"]
+            dW = x @ dz
+            dW[17, 5] = 0.0
+            return dx, {**gradients, "W": dW}
+
+    model = network(Holed(64, "tanh", "he_normal"), FullyConnected(1, "affine", "he_normal"), loss="mse")
+    with pytest.raises(ValueError, match=r"wrong gradient at (Holed|FC)1.W\[17, 5\]"):
+        check_gradients(model, rng.normal(size=(20, 100)), rng.normal(size=(20, 1)))
+
+
+def test_what_only_training_would_show_is_found(data):
+    class First(FullyConnected):
+        def pullback(self, params, cache, dy, input_grad=True):
+            dx, gradients = super().pullback(params, cache, dy, input_grad)
+            return dx, gradients if input_grad else {**gradients, "b": 2 * gradients["b"]}
+
+    class Summed(ObjectiveBase):
+        def value_and_grad(self, y, z, weight):
+            return ((z - y) ** 2).sum(), 2 * (z - y)
+
+    with pytest.raises(ValueError, match=r"b: pullback gives another gradient with input_grad=False"):
+        check_gradients(network(First(4, "tanh", "he_normal")), data[0], data[0] + 1)
+    with pytest.raises(ValueError, match="multiple of weight"):
+        check_gradients(network(FullyConnected(4, "tanh", "he_normal"), loss=Summed()), data[0], data[0] + 1)

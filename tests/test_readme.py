@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = [
-    pytest.param(match[1], match[2], id=f"{match[1]}-line-{README[: match.start()].count(chr(10)) + 1}")
+    pytest.param(
+        match[1],
+        match[2],
+        id=f"{'cupy' if 'import cupy' in match[2] else match[1]}-line-{README[: match.start()].count(chr(10)) + 1}",
+    )
     for match in re.finditer(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 ]
 

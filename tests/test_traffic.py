@@ -3,12 +3,14 @@ nothing can be read in silence.
 """
 
 import collections
+import re
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
 
-from xdfn import DFN, Dropout, FullyConnected
+from xdfn import DFN, Dropout, FullyConnected, _backend
 
 strict = pytest.importorskip("array_api_strict")
 Array = type(strict.zeros(1))
@@ -89,3 +91,50 @@ def test_an_epoch_makes_no_copy_of_the_data(rng):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 6e6  # the check's pieces, the order, batches; the data are 32 MB, or 8 MB
+
+
+OPERATORS = re.findall(
+    r"\w+",
+    "add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv matmul rmatmul pow rpow neg abs "
+    "lt le gt ge eq ne and rand iand or ror ior xor rxor ixor rshift irshift lshift ilshift invert",
+)
+FREE = {"reshape", "isdtype", "finfo", "iinfo", "asarray"}  # a view, or nothing for the device at all
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The operations asked of the library, by name; slices, reshapes and transposes cost nothing on a device."""
+    made, depth = [], [0]
+
+    def counting(name, function):
+        def counted(*args, **more):
+            if not depth[0]:
+                made.append(name)
+            depth[0] += 1
+            try:
+                return function(*args, **more)
+            finally:
+                depth[0] -= 1
+
+        return counted
+
+    for name in OPERATORS:
+        monkeypatch.setattr(Array, f"__{name}__", counting(name, getattr(Array, f"__{name}__")))
+    namespace = types.ModuleType("array_api_strict")
+    for name, value in vars(strict).items():
+        is_function = isinstance(value, types.FunctionType) and name not in FREE
+        setattr(namespace, name, counting(name, value) if is_function else value)
+    monkeypatch.setitem(_backend._NAMESPACES, Array, namespace)
+    return made
+
+
+# the notebook's network on one-hot rows, in plain namespace code, the two takes of the batch included
+@pytest.mark.parametrize(("optimizer", "budget"), [("sgd", 34), ("adam", 46)])
+def test_a_step_makes_few_calls(calls, rng, optimizer, budget):
+    X, y = on_device(rng.normal(size=(8, 20)), "float32"), on_device(np.eye(10)[rng.integers(0, 10, 8)], "float32")
+    model = DFN(20, 10, optimizer=optimizer, seed=0).initialize(X)
+    net = model._network(X)
+    state, order = model._pack(net, X), on_device(np.arange(8), "int32")
+    calls.clear()
+    _backend.advance(net, state, X, y, order, 8)
+    assert len(calls) <= budget, calls

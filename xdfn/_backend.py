@@ -4,10 +4,10 @@ the host, and how a run of training steps is executed. It is the only file that 
 Everything above it is written against `xp`, the array-API namespace of its input (https://data-apis.org/array-api).
 """
 
-import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -15,6 +15,10 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as _device
 from array_api_compat import to_device as _to_device
+
+from xdfn import _numpy
+from xdfn._blas import add_product
+from xdfn._pieces import in_pieces, keep_pages
 
 Array = Any
 Tree = Any  # arrays in nested tuples, NamedTuples, lists and dicts
@@ -53,7 +57,7 @@ def _find_namespace(x: Array) -> ModuleType:
     if type(x).__name__ in ("MaskedArray", "matrix"):
         raise ValueError(f"expected a plain array, got a {type(x).__name__}; numpy.asarray(...) makes one")
     if isinstance(x, (np.ndarray, np.generic)):
-        xp: ModuleType = np  # the compat wrapper of NumPy costs 100 ms to import and adds nothing from NumPy 2 on
+        xp: ModuleType = _numpy  # array_api_compat's wrapper costs 100 ms to import and adds nothing from NumPy 2 on
     elif is_array_api_obj(x):
         xp = array_namespace(x)
     else:
@@ -64,8 +68,9 @@ def _find_namespace(x: Array) -> ModuleType:
     return xp
 
 
+@functools.cache
 def _library(xp: ModuleType) -> str:
-    return xp.__name__.removeprefix("array_api_compat.").split(".")[0]
+    return "numpy" if xp is _numpy else xp.__name__.removeprefix("array_api_compat.").split(".")[0]
 
 
 def place(x: Array) -> Place:
@@ -74,7 +79,7 @@ def place(x: Array) -> Place:
 
 
 _IMPORTS = {
-    "numpy": "numpy",
+    "numpy": "xdfn._numpy",
     "cupy": "array_api_compat.cupy",
     "torch": "array_api_compat.torch",
     "jax": "jax.numpy",
@@ -174,7 +179,7 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 def put(host: Any, where: Place, dtype: Any = None) -> Array:
     """A host array on `where`, in `dtype`. May share memory with `host` where the library can."""
     host = np.asarray(host)
-    if not host.flags.writeable:  # PyTorch refuses to be quiet about a read-only array
+    if not host.flags.writeable:  # PyTorch refuses to be computing about a read-only array
         host = host.copy()
     return where.xp.asarray(host, dtype=dtype, device=where.device)
 
@@ -228,7 +233,7 @@ def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 
 def copy(tree: Tree, out: Tree | None = None) -> Tree:
     """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
-    if isinstance(tree, int):
+    if isinstance(tree, int) or (isinstance(tree, (dict, tuple)) and not tree):
         return tree
     if isinstance(tree, dict):
         return {name: copy(value, out[name] if out else None) for name, value in tree.items()}
@@ -275,6 +280,24 @@ def concatenate(pieces: Sequence[Any]) -> Array:
     return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
 
 
+def subtract(piece: Any, out: Array) -> None:
+    """out -= piece, an array or a pair (A, B), in place: the product needs no array of its own where BLAS can do so."""
+    if not isinstance(piece, tuple) or not _subtract_product(piece[0], piece[1], out):
+        out -= product(piece)
+
+
+def _subtract_product(a: Array, b: Array, out: Array) -> bool:
+    """out -= a b by one call of the library's BLAS, if that can be; whether it was."""
+    if isinstance(out, np.ndarray):
+        return add_product(out, a, b, -1.0)
+    library = _library(namespace(out))
+    if library == "torch":
+        out.addmm_(a, b, alpha=-1)
+    elif library == "cupy":
+        importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-1.0, beta=1.0)
+    return library in ("torch", "cupy")
+
+
 def write(piece: Any, out: Array) -> None:
     """Put a gradient, an array or a pair (A, B), straight where it belongs: a product needs no array of its own."""
     if isinstance(piece, tuple):
@@ -283,25 +306,49 @@ def write(piece: Any, out: Array) -> None:
         out[...] = piece
 
 
+def elementwise(function: Callable[..., tuple[Array, ...]], *arrays: Array, whole: bool = False) -> tuple[Array, ...]:
+    """function(*arrays), which gives new values for the first of the arrays, element by element.
+
+    Where the library writes into given arrays, the values are in those that were given. On NumPy the work is done in
+    pieces that fit the cache, unless the function wants the `whole`.
+    """
+    if not writes(arrays[0]):
+        return function(*arrays)
+
+    def work(piece: slice) -> None:
+        given = [x[piece] for x in arrays]
+        for x, new in zip(given, function(*given), strict=False):
+            if new is not x:
+                x[...] = new
+
+    if isinstance(arrays[0], np.ndarray) and not whole:
+        in_pieces(work, arrays[0].shape[0])
+    else:
+        work(slice(None))
+    return arrays
+
+
 # NumPy alone warns of an overflow, and array-api-strict, which computes with it; used as a decorator.
 overflow_is_fine = np.errstate(over="ignore")
 
 
-@contextlib.contextmanager
-def quiet(x: Array) -> Iterator[None]:
-    """No tape and no warnings: the gradients are our own, and a divergence is reported at the end of the epoch."""
-    if _library(namespace(x)) == "torch":
-        with namespace(x).no_grad():
-            yield
-    else:  # NumPy, and what computes with it
-        with np.errstate(all="ignore"):
-            yield
+def computing(x: Array) -> AbstractContextManager[Any]:
+    """Where all computing with x takes place: on its device, without tape and without warnings, since the gradients are
+    our own and a divergence is reported at the end of the epoch.
+    """
+    library = _library(namespace(x))
+    if library in ("torch", "cupy"):
+        context: AbstractContextManager[Any] = namespace(x).no_grad() if library == "torch" else x.device
+        return context
+    return np.errstate(all="ignore")  # NumPy, and what computes with it
 
 
 def advance(
     net: Any, state: Any, X: Array, y: Array, order: Array, batch_size: int, weight: Array | None = None
 ) -> tuple[Any, Array]:
     """Run the steps that `order` asks for, one for each `batch_size` of its rows; return the state and the last loss.
+
+    To be called within `computing`.
 
     Parameters
     ----------
@@ -317,18 +364,18 @@ def advance(
         Weights of the rows, with mean 1.
     """
     n_steps = order.shape[0] // batch_size
-    hypers = [net.hyper(state.step + i) for i in range(n_steps)]
     if _compiles(namespace(X)) and net.pure:
+        hypers = [net.hyper(state.step + i) for i in range(n_steps)]
         return _scan(net, state, X, y, order, batch_size, weight, hypers)
     xp = namespace(X)
+    keep_pages()
     workspace = net.workspace(state)
     loss = None
-    with quiet(X):
-        for i, hyper in enumerate(hypers):
-            rows = order[i * batch_size : (i + 1) * batch_size]
-            x_i, y_i = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
-            w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
-            state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
+    for i in range(n_steps):
+        rows = order[i * batch_size : (i + 1) * batch_size]
+        x_i, y_i = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
+        w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
+        state, loss = net.step(state, x_i, y_i, w_i, net.hyper(state.step), workspace)
     return state, loss
 
 

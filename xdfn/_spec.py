@@ -184,6 +184,22 @@ class Field(Generic[V]):
         def __get__(self, part: Any, owner: Any = None) -> V: ...
 
 
+class Fixed:
+    """An attribute that is set once."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if self.name in vars(instance):
+            raise AttributeError(f"{self.name} is fixed when a {type(instance).__name__} is made; make a new one")
+        vars(instance)[self.name] = value
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any: ...
+
+
 def number_field(low: float = -math.inf, high: float = math.inf, **bounds: bool) -> Field[float]:
     """A `Field` of a number, with the bounds of `number`."""
     return Field(lambda name, value: number(name, value, low, high, **bounds))

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from xdfn._backend import Array, namespace, place, put, quiet, require_array, to_numpy
+from xdfn._backend import Array, computing, namespace, place, put, require_array, to_numpy
 from xdfn._spec import integer
 
-_PIECE = 2**22  # elements looked at in one go, so that a check needs little memory
+_PIECE = 2**18  # elements looked at in one go: such a piece fits the cache
 
 
 def minibatch(X: Array, batchsize: int = 256, shuffle: bool = True) -> tuple[Iterator[Array], int]:
@@ -65,6 +65,11 @@ def check_values(X: Array, y: Array, limits: tuple[float | None, float | None], 
 
     One read of the device.
     """
+    with computing(X):
+        _check_values(X, y, limits, unit_rows)
+
+
+def _check_values(X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool) -> None:
     xp = namespace(X)
     low, high = limits
     tests: list[tuple[str, Array]] = []
@@ -108,6 +113,5 @@ def _bound(value: float | None) -> str:
 def _all(xp: Any, x: Array, test: Callable[[Array], Array]) -> Array:
     """Whether all elements pass, as a 0-d array."""
     rows = max(1, _PIECE // max(1, math.prod(x.shape[1:])))
-    with quiet(x):
-        checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
+    checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
     return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))

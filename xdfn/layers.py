@@ -24,10 +24,11 @@ from xdfn._backend import (
     require_place,
     to_numpy,
 )
+from xdfn._backend import copy as fresh
 from xdfn._spec import Field, Part, Registry, integer, key, nearest, number_field
 from xdfn.activations import ActivationBase, Affine, activations, softmax
 from xdfn.initializers import initializers
-from xdfn.optimizers import OptimizerInitializer, optimizers
+from xdfn.optimizers import OptimizerBase, OptimizerInitializer, optimizers
 
 Params = dict[str, Array]
 Buffers = dict[str, Array]
@@ -73,15 +74,25 @@ class LayerBase(Part):
     optimizer = optimizers.field()
 
     def __init__(self, optimizer: Any = None) -> None:
-        self.inherits = optimizer is None  # whether a model gives it its own rule
         self.optimizer = OptimizerInitializer(optimizer)().without_memory()
+        self._inherited = self.optimizer if optimizer is None else None
         self.params: Params = {}
         self.buffers: Buffers = {}
         self.gradients: Params = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters
+        self.sizes: tuple[int | None, int | None] = (None, None)  # n_in and n_out that they were made for
         self.X: list[Array] = []
         self._caches: list[Any] = []
         self.is_initialized = False
+
+    @property
+    def inherits(self) -> bool:
+        """Whether the layer has no optimizer of its own and takes the model's."""
+        return self.optimizer is self._inherited
+
+    def inherit(self, rule: OptimizerBase) -> None:
+        """Take a copy of the model's optimizer."""
+        self.optimizer = self._inherited = rule.without_memory()
 
     # -- the pure face --
 
@@ -92,7 +103,10 @@ class LayerBase(Part):
     def apply(
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
     ) -> tuple[Array, Any, Buffers]:
-        """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference."""
+        """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference.
+
+        The arguments are not to be written to, and what is to last goes into the buffers: `self` is a passing copy.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx), or forward")
 
     def pullback(
@@ -110,6 +124,9 @@ class LayerBase(Part):
         """What a network computes with: this layer, or one with its pure face where it has none."""
         return ByHand(self) if self.by_hand else self
 
+    def settle(self, layer: "LayerBase") -> None:
+        """After a run with this pure face: give the layer what it learned beside parameters and buffers."""
+
     # -- the notebook's face --
 
     def initialize(self, n_in: int, where: Place, dtype: Any, rng: Any) -> None:
@@ -117,15 +134,13 @@ class LayerBase(Part):
         buffers: Buffers
         if type(self).apply is LayerBase.apply:  # such a layer makes them when it first sees an input
             self.n_out = self.forward(where.xp.zeros((1, n_in), dtype=dtype, device=where.device)).shape[-1]
-            params, buffers = self.params, {}
+            params, buffers = self.params, self.buffers
         else:
             params, buffers, self.n_out = self.init(rng, n_in)
         self.n_in = n_in
         self.params = {name: put(to_numpy(value), where, dtype) for name, value in params.items()}
         self.buffers = {name: put(to_numpy(value), where, dtype) for name, value in buffers.items()}
-        self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
-        self.is_initialized = True
-        self.flush_gradients()
+        self._made()
         if type(self).apply.__module__ != __name__:
             self._try(where.xp.zeros((1, n_in), dtype=dtype, device=where.device))
 
@@ -157,7 +172,11 @@ class LayerBase(Part):
                 raise ValueError(
                     f"{self}: expected arrays of shapes {expected} and {n_out} outputs, got {got} and {self.n_out}"
                 )
+        self._made()
+
+    def _made(self) -> None:
         self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
+        self.sizes = self.n_in, self.n_out
         self.is_initialized = True
         self.flush_gradients()
 
@@ -228,17 +247,21 @@ class LayerBase(Part):
     def clone(self, *, bare: bool = False) -> Self:
         """A layer of its own with the same hyper-parameters and, unless `bare`, the same parameters and buffers."""
         new = copy.copy(self)
+        for name, part in vars(self).items():
+            if isinstance(part, Part) and name not in ("optimizer", "_inherited"):
+                vars(new)[name] = copy.deepcopy(part)  # an activation shared by two layers would be changed in both
         if not bare:
             new.optimizer = copy.deepcopy(self.optimizer)
         elif not self.optimizer.by_hand:
             new.optimizer = self.optimizer.without_memory()
+        new._inherited = new.optimizer if self.inherits else None
         new.params, new.buffers = ({}, {}) if bare else (dict(self.params), dict(self.buffers))
         new.flush_gradients()
         return new
 
     # What is not said by the hyper-parameters.
     _STATE: ClassVar[frozenset[str]] = frozenset(
-        {"optimizer", "inherits", "params", "buffers", "gradients", "shapes", "X", "n_in", "is_initialized"}
+        {"optimizer", "_inherited", "params", "buffers", "gradients", "shapes", "sizes", "X", "n_in", "is_initialized"}
     )
 
     def key(self) -> Any:
@@ -301,6 +324,9 @@ class ByHand(LayerBase):
         dx, gradients = self.layer.backward(dy), self.layer.gradients
         self.layer.flush_gradients()
         return dx, gradients
+
+    def settle(self, layer: LayerBase) -> None:
+        vars(layer).update({name: value for name, value in vars(self.layer).items() if name not in self._STATE})
 
     def clone(self, *, bare: bool = False) -> "ByHand":
         return ByHand(self.layer.clone(bare=bare))
@@ -494,6 +520,7 @@ def named(given: Sequence[Any]) -> dict[str, LayerBase]:
         if "is_initialized" not in vars(layer):
             raise ValueError(f"{type(layer).__name__}: its constructor must call super().__init__(optimizer) first")
         layer = layer.clone()
+        layer.params, layer.buffers = fresh((layer.params, layer.buffers))
         prefix = layer.prefix or type(layer).__name__
         counts[prefix] = counts.get(prefix, 0) + 1
         named[f"{prefix}{counts[prefix]}"] = layer

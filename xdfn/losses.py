@@ -25,6 +25,8 @@ class ObjectiveBase(Part):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "link" in vars(cls) and "link_ending" not in vars(cls):  # another link than the inherited one
+            cls.link_ending = None
         if nearest(cls, ("value_and_grad",), ("loss", "grad")) == 1:  # not what an inherited value_and_grad computes
             cls.value_and_grad = ObjectiveBase.value_and_grad  # type: ignore[method-assign]
 
@@ -38,7 +40,7 @@ class ObjectiveBase(Part):
         return z
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
-        """sum_i w_i l_i as a 0-d array, and its gradient with respect to z (n, m)."""
+        """sum_i w_i l_i as a 0-d array, and its gradient with respect to z (n, m); y and z are not to be written to."""
         if type(self).loss is ObjectiveBase.loss or type(self).grad is ObjectiveBase.grad:  # which come back here
             raise NotImplementedError(f"{type(self).__name__} must define value_and_grad(y, z, weight)")
         if not isinstance(weight, float):
@@ -46,14 +48,15 @@ class ObjectiveBase(Part):
                 f"{type(self).__name__} defines loss and grad as means over the rows and so takes no sample weights; "
                 "define value_and_grad(y, z, weight)"
             )
-        y, p = self._targets(y, z), self.link(z)
+        y, p = self.targets(y, z), self.link(z)
         more = {"z": z, "acti_fn": Affine()} if "acti_fn" in inspect.signature(self.grad).parameters else {}
         scale = z.shape[0] * weight
         return self.loss(y, p) * scale, self.grad(y, p, **more) * scale
 
     @staticmethod
-    def _targets(y: Array, z: Array) -> Array:
-        return aligned(y, z)
+    def targets(y: Array, z: Array) -> Array:
+        """The targets as `value_and_grad` gets them in a network: in the dtype of z and, unless labels, its shape."""
+        return y if y.ndim == 1 and z.shape[-1] > 1 else aligned(y, z)
 
     def decide(self, z: Array) -> Array:
         """What `predict` answers for the scores z (n, m)."""
@@ -110,7 +113,7 @@ def aligned(y: Array, z: Array) -> Array:
 def one_hot(y: Array, like: Array) -> Array:
     """Labels (n,) as rows of a unit matrix, (n, m) in the dtype of `like` (n, m)."""
     xp = namespace(like)
-    labels = xp.reshape(xp.astype(y, xp.int32), (-1, 1))
+    labels = xp.reshape(y if y.dtype == xp.int32 else xp.astype(y, xp.int32), (-1, 1))
     return xp.astype(labels == arange(like.shape[-1], "int32", like), like.dtype)
 
 
@@ -250,7 +253,7 @@ class CrossEntropy(ObjectiveBase):
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         xp = namespace(z)
-        y = self._targets(y, z)
+        y = self.targets(y, z)
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
         shifted = z - xp.max(z, axis=-1, keepdims=True)
@@ -259,10 +262,10 @@ class CrossEntropy(ObjectiveBase):
         shifted -= xp.log(total)  # now log p
         p /= total
         p -= y
-        return -_total(y * shifted, weight), _weighted(p, weight)
+        return _total(y * shifted, -weight), _weighted(p, weight)
 
     @staticmethod
-    def _targets(y: Array, z: Array) -> Array:
+    def targets(y: Array, z: Array) -> Array:
         return one_hot(y, z) if y.ndim == 1 else aligned(y, z)
 
     def decide(self, z: Array) -> Array:
@@ -286,7 +289,7 @@ class CrossEntropy(ObjectiveBase):
         elif y.shape[1:] != (n_out,):
             raise ValueError(
                 f"CrossEntropy with {n_out} outputs expects y one-hot of shape (n, {n_out}) or class numbers (n,), "
-                f"got {tuple(y.shape)}"
+                f"got {tuple(y.shape)}{'; y[:, 0] has shape (n,)' if y.shape[1] == 1 else ''}"
             )
 
     def limits(self, y: Array, n_out: int) -> tuple[float | None, float | None]:
@@ -295,12 +298,12 @@ class CrossEntropy(ObjectiveBase):
     @staticmethod
     def loss(y_true: Array, y_pred: Array) -> Array:
         xp = namespace(y_pred)
-        return -xp.sum(CrossEntropy._targets(y_true, y_pred) * xp.log(_at_least_tiny(y_pred))) / y_pred.shape[0]
+        return -xp.sum(CrossEntropy.targets(y_true, y_pred) * xp.log(_at_least_tiny(y_pred))) / y_pred.shape[0]
 
     @staticmethod
     def grad(y_true: Array, y_pred: Array) -> Array:
         """The gradient with respect to the scores z, where y_pred = softmax(z)."""
-        return (y_pred - CrossEntropy._targets(y_true, y_pred)) / y_pred.shape[0]
+        return (y_pred - CrossEntropy.targets(y_true, y_pred)) / y_pred.shape[0]
 
 
 @losses.register("bernoulli", "bce")

@@ -10,10 +10,10 @@ from typing import Any, Self
 from xdfn import checkpoint, inspection, random
 from xdfn._backend import (
     Array,
+    computing,
     move,
     namespace,
     place,
-    quiet,
     real_dtype,
     real_name,
     require_array,
@@ -23,16 +23,17 @@ from xdfn._backend import (
     to_numpy,
     tree_map,
 )
-from xdfn._spec import as_given, integer
+from xdfn._backend import copy as fresh
+from xdfn._spec import Field, Fixed, as_given, integer, key
 from xdfn.data import check_inputs, check_real, check_values, spans
 from xdfn.initializers import initializers
 from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
 from xdfn.network import Network, TrainState, folded, infer
-from xdfn.optimizers import OptimizerBase, OptimizerInitializer
+from xdfn.optimizers import OptimizerInitializer
 from xdfn.training import Report, epochs
 
-_PREDICT_ROWS = 4096  # rows that go through the network in one piece at inference
+_PREDICT_ROWS = 1024  # rows that go through the network in one piece at inference
 
 
 class DFN:
@@ -73,7 +74,8 @@ class DFN:
     [0, 1, 1, 0]
     """
 
-    loss = losses.field()
+    loss = Field(lambda name, spec: copy.deepcopy(losses.resolve(spec)))
+    hidden_dims_1, hidden_dims_2, init_w, seed = Fixed(), Fixed(), Fixed(), Fixed()
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class DFN:
         hidden_dims_2: int | None = None,
         optimizer: Any = "sgd(lr=0.01)",
         init_w: Any = "std_normal",
-        loss: Any = CrossEntropy(),  # noqa: B008  the notebook's signature; a loss has no state
+        loss: Any = CrossEntropy(),  # noqa: B008  the notebook's signature; the model takes a copy
         *,
         layers: Sequence[Any] | None = None,
         seed: int | None = None,
@@ -105,7 +107,7 @@ class DFN:
         self._seed = self.seed  # the one in use
         self._step = self._epoch = 0
         self._slots: dict[str, dict[str, dict[str, Array]]] = {}  # by layer, parameter and name of the memory
-        self._since: dict[str, dict[str, int]] = {}  # by layer and parameter: the step at which that began
+        self._since: dict[str, dict[str, tuple[str, int]]] = {}  # by layer and parameter: whose it is, from which step
         made = [value for layer in self.layers.values() for value in layer.params.values()]
         self._real = real_name(made[0].dtype) if made else ""  # the parameters' dtype, once they are made
         self._flat_targets = False  # whether y was (n,)
@@ -120,8 +122,10 @@ class DFN:
         rule = OptimizerInitializer(spec)()
         for layer in self.layers.values():
             if layer.inherits:
-                layer.optimizer = rule.without_memory()
-        self._optimizer = spec
+                layer.inherit(rule)
+        # a copy, so that a rule given to two models is not shared; its key shows what is assigned to it later
+        self._optimizer = spec if spec is None or isinstance(spec, (str, type)) else copy.copy(rule)
+        self._rule_key = key(rule)
 
     # -- training --
 
@@ -168,24 +172,25 @@ class DFN:
         report = Report(verbose)
         check_inputs(X_train, self._first.n_in, "X_train")
         before, done = self._snapshot(), False
-        try:
-            self.initialize(X_train)
-            self.check_targets(y_train, X_train)
-            if check_input:
-                self._check_values(X_train, y_train)
-            net = self._network(X_train)
-            good = self._pack(net, X_train)
-            self._flat_targets = y_train.ndim == 1
-            for state, loss in epochs(net, good, X_train, y_train, n_epochs, batch_size, on_batch=report.on_batch):
-                good, done = state, True
-                self.history["loss"].append(loss)
-                report.on_epoch(loss)
-            done = True
-        finally:
-            if done:
-                self._unpack(net, good)
-            else:
-                self._restore(before)
+        with computing(X_train):
+            try:
+                self.initialize(X_train)
+                self.check_targets(y_train, X_train)
+                if check_input:
+                    self._check_values(X_train, y_train)
+                net = self._network(X_train)
+                good = self._pack(net, X_train)
+                self._flat_targets = y_train.ndim == 1
+                for state, loss in epochs(net, good, X_train, y_train, n_epochs, batch_size, on_batch=report.on_batch):
+                    good, done = state, True
+                    self.history["loss"].append(loss)
+                    report.on_epoch(loss)
+                done = True
+            finally:
+                if done:
+                    self._unpack(net, good)
+                else:
+                    self._restore(before)
         return self
 
     def initialize(self, X: Array) -> Self:
@@ -195,11 +200,19 @@ class DFN:
             self._seed = random.new_seed()
         self._real = self._real or real_name(real_dtype(X))
         n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), self._real)
+        rule = OptimizerInitializer(self.optimizer)()
+        if key(rule) != self._rule_key:
+            self.optimizer = self.optimizer
         for i, (name, layer) in enumerate(self.layers.items()):
             if not layer.is_initialized:
-                layer.initialize(n_in, where, dtype, random.generator(self._seed, random.WEIGHTS, i))
-            elif layer.n_in != n_in:
-                raise ValueError(f"{name}, {layer}, was made for {layer.n_in} inputs and gets {n_in}")
+                self._slots.pop(name, None)  # of a layer that stood in its place
+                if layer.inherits:
+                    layer.inherit(rule)
+                with computing(X):
+                    layer.initialize(n_in, where, dtype, random.generator(self._seed, random.WEIGHTS, i))
+            elif layer.n_in != n_in or layer.sizes != (layer.n_in, layer.n_out):
+                made = "{} inputs and {} outputs".format(*layer.sizes)
+                raise ValueError(f"{name}, {layer}, was made for {made} and gets {n_in} inputs; put a new layer there")
             assert layer.n_out is not None
             n_in = layer.n_out
         self._parameters(X)
@@ -223,18 +236,18 @@ class DFN:
             if layer.params.keys() != layer.shapes.keys():
                 expected, got = sorted(layer.shapes), sorted(layer.params)
                 raise ValueError(f"layers[{name!r}].params must hold {expected}, got {got}")
-            for key, value in layer.params.items():
-                what = f"layers[{name!r}].params[{key!r}]"
+            for parameter, value in layer.params.items():
+                what = f"layers[{name!r}].params[{parameter!r}]"
                 require_array(what, value, value.ndim if hasattr(value, "ndim") else 2)
                 if not same_place(place(value), where):
                     raise ValueError(
                         f"the input is on {where}, expected {place(value)}, where {what} is: "
                         "convert the input, or move the model with model.to(X)"
                     )
-                if tuple(value.shape) != layer.shapes[key]:
-                    raise ValueError(f"{what} must have shape {layer.shapes[key]}, got {tuple(value.shape)}")
+                if tuple(value.shape) != layer.shapes[parameter]:
+                    raise ValueError(f"{what} must have shape {layer.shapes[parameter]}, got {tuple(value.shape)}")
                 if value.dtype != dtype:
-                    tree[-1][key] = namespace(value).astype(value, dtype)
+                    tree[-1][parameter] = namespace(value).astype(value, dtype)
         if not any(tree):
             raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
         return tree
@@ -243,36 +256,45 @@ class DFN:
         """The network as it is now, as a value."""
         assert self._seed is not None
         since = [
-            {parameter: self._start(name, parameter, layer.optimizer) for parameter in layer.params}
+            {parameter: self._start(name, parameter) for parameter in layer.params}
             for name, layer in self.layers.items()
         ]
         return Network(list(self.layers.values()), self.loss, self._seed, like, since)
 
-    def _start(self, layer: str, parameter: str, rule: OptimizerBase) -> int:
-        """The step at which a parameter's memory began; now, if the rule has none that it can go on with."""
-        kept = self._slots.get(layer, {}).get(parameter, {})
+    def _start(self, layer: str, parameter: str) -> int:
+        """The step at which a parameter's memory began; now, if its rule has none that it can go on with."""
+        rule, memory = self.layers[layer].optimizer, self._slots.get(layer, {})
+        kept, shape = memory.get(parameter, {}), self.layers[layer].shapes[parameter]
         if not rule.slots:
             return 0
-        return self._since.get(layer, {}).get(parameter, 0) if kept.keys() == set(rule.slots) else self._step
+        whose, since = self._since.get(layer, {}).get(parameter, ("", 0))
+        fits = kept.keys() == set(rule.slots) and all(tuple(x.shape) == shape for x in kept.values())
+        if fits and whose == type(rule).__name__:
+            return since
+        memory.pop(parameter, None)
+        return self._step
 
     def _pack(self, net: Network, like: Array) -> TrainState:
         """The state of a run, as copies of what the layers and the model keep between runs."""
         params = net.pack(self._parameters(like))
         slots = net.pack_slots([self._slots.get(name, {}) for name in self.layers], params)
-        buffers = tuple(layer.buffers for layer in self.layers.values())
+        buffers = tuple(fresh(layer.buffers) for layer in self.layers.values())
         return TrainState(params, buffers, slots, net.init_sums(params[0].dtype), self._step, self._epoch)
 
     def _unpack(self, net: Network, state: TrainState) -> None:
         """The reverse."""
-        for layer, params, buffers in zip(self.layers.values(), net.unpack(state.params), state.buffers, strict=True):
-            layer.params, layer.buffers = params, buffers
+        params = net.unpack(state.params)
+        for layer, pure, p, buffers in zip(self.layers.values(), net.layers, params, state.buffers, strict=True):
+            pure.settle(layer)
+            layer.params, layer.buffers = p, buffers
             layer.flush_gradients()
         names = list(self.layers)
         self._slots = dict(zip(names, net.unpack_slots(state.slots), strict=True))
         self._since = {name: {} for name in names}
         for segment in net.segments:
             for entry in segment.entries:
-                self._since[names[entry.layer]][entry.name] = segment.since
+                whose = type(self.layers[names[entry.layer]].optimizer).__name__
+                self._since[names[entry.layer]][entry.name] = whose, segment.since
         self._step, self._epoch = state.step, state.epoch
 
     # -- inference --
@@ -313,15 +335,15 @@ class DFN:
         self._check_values(X_test, y_test)
         total: Any = None
         count = 0
-        for start, stop, z in self._scores(X_test, integer("batch_size", batch_size)):
-            y = y_test[start:stop, ...]
-            with quiet(X_test):
+        with computing(X_test):
+            for start, stop, z in self._scores(X_test, integer("batch_size", batch_size)):
+                y = y_test[start:stop, ...]
                 if self.loss.classifies:
                     part, n = self.loss.hits(y, z)
                 else:
-                    part, n = self.loss.value_and_grad(y, z, 1.0)[0], stop - start
+                    part, n = self.loss.value_and_grad(self.loss.targets(y, z), z, 1.0)[0], stop - start
                 total, count = part if total is None else total + part, count + n
-        return float(to_numpy(total)) / count
+            return float(to_numpy(total)) / count
 
     def activations(self, X: Array) -> dict[str, Array]:
         """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.
@@ -371,7 +393,7 @@ class DFN:
         self._require_initialized()
         check_inputs(X, self._first.n_in)
         xp = namespace(X)
-        with quiet(X):
+        with computing(X):
             return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X)
 
     def _map(self, X: Array, function: Callable[[Array], Array]) -> Array:
@@ -379,20 +401,18 @@ class DFN:
         self._require_initialized()
         check_inputs(X, self._first.n_in)
         pieces = []
-        for _, _, z in self._scores(X, _PREDICT_ROWS):
-            with quiet(X):
+        with computing(X):
+            for _, _, z in self._scores(X, _PREDICT_ROWS):
                 pieces.append(function(z))
-        return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
+            return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
 
     def _scores(self, X: Array, rows: int) -> Iterator[tuple[int, int, Array]]:
-        """The scores of X[start:stop] with start and stop, piece by piece."""
+        """The scores of X[start:stop] with start and stop, piece by piece. To be called within `computing`."""
         layers = folded(list(self.layers.values()), self.loss)
         params, buffers = self._parameters(X), [layer.buffers for layer in self.layers.values()]
         xp, dtype = namespace(X), getattr(namespace(X), self._real)
         for start, stop in spans(X.shape[0], rows):
-            with quiet(X):
-                z = infer(layers, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
-            yield start, stop, z
+            yield start, stop, infer(layers, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
 
     def _shaped(self, prediction: Array) -> Array:
         """(n, 1) as (n,) where the targets were (n,)."""
@@ -413,11 +433,12 @@ class DFN:
         xp, seed = namespace(X_train), self._seed
         assert seed is not None
         Xs, out = {}, xp.astype(X_train, getattr(xp, self._real), copy=False)
-        for i, (name, layer) in enumerate(self.layers.items()):
-            Xs[name] = out
-            passes = len(layer.X)  # since the last update; the first draws as fit does in this step
-            again = (passes,) if passes else ()
-            out = layer.step_forward(out, Context(random.mask_key(seed, i, self._step, *again)))
+        with computing(X_train):
+            for i, (name, layer) in enumerate(self.layers.items()):
+                Xs[name] = out
+                passes = len(layer.X)  # since the last update; the first draws as fit does in this step
+                again = (passes,) if passes else ()
+                out = layer.step_forward(out, Context(random.mask_key(seed, i, self._step, *again)))
         return out, Xs
 
     def backward(self, grad: Array) -> tuple[Array, dict[str, Array]]:
@@ -434,7 +455,8 @@ class DFN:
         like = next(value for layer in self.layers.values() for value in layer.params.values())
         net = self._network(like)
         gradients = [layer.gradients for layer in self.layers.values()]
-        self._unpack(net, net.update(self._pack(net, like), gradients, net.hyper(self._step)))
+        with computing(like):
+            self._unpack(net, net.update(self._pack(net, like), gradients, net.hyper(self._step)))
 
     def flush_gradients(self, curr_loss: Any = None) -> None:
         """Zero the gradients and forget the retained inputs."""
@@ -477,7 +499,11 @@ class DFN:
             A part of your own has no registered name; `xdfn.register` gives it one.
         """
         specs = specs_of(self.layers)
-        losses.resolve(str(self.loss))
+        if losses.resolve(str(self.loss)) != self.loss:
+            raise ValueError(
+                f"cannot save the loss: {self.loss} does not make an equal one; its constructor must keep its "
+                "arguments, numbers or lists of them, in attributes of the same names"
+            )
         tree = {
             "params": {name: layer.params for name, layer in self.layers.items()},
             "buffers": {name: layer.buffers for name, layer in self.layers.items()},
@@ -519,13 +545,13 @@ class DFN:
         given = meta["given"]
         model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"])
         model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
-        model.hidden_dims_1, model.hidden_dims_2 = given["hidden_dims_1"], given["hidden_dims_2"]
-        model.init_w, model._optimizer = given["init_w"], given["optimizer"]
+        vars(model).update({name: given[name] for name in ("hidden_dims_1", "hidden_dims_2", "init_w")})
+        model._optimizer, model._rule_key = given["optimizer"], key(OptimizerInitializer(given["optimizer"])())
         for name in _STATE:
             setattr(model, name, meta["state"][name])
         model.history = meta["history"]
         for name, layer in model.layers.items():
-            layer.inherits = meta["inherits"][name]
+            layer._inherited = layer.optimizer if meta["inherits"][name] else None
         for name, (n_in, n_out) in meta["sizes"].items():
             layer = model.layers[name]
             layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from xdfn import random
-from xdfn._backend import Array, concatenate, flat, namespace, product, write, writes
+from xdfn._backend import Array, concatenate, elementwise, flat, namespace, product, subtract, write, writes
 from xdfn._backend import copy as fresh
 from xdfn._backend import place as place_of
 from xdfn._spec import key
+from xdfn.layers import ByHand as ByHandLayer
 from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
-from xdfn.optimizers import ByHand, OptimizerBase, Rates
+from xdfn.optimizers import ByHand, OptimizerBase, Rates, Slots
 
 LayerTree = Sequence[dict[str, Any]]  # for each layer, something by the name of its parameters
 
@@ -30,7 +31,8 @@ class TrainState(NamedTuple):
     params : tuple of one array a segment
     buffers : tuple of one dict of arrays a layer
     slots : tuple of one tuple of arrays a segment, the optimizer's memory
-    sums : dict of 0-d arrays: ``"loss"``, the sum over the rows of the epoch so far
+    sums : dict of 0-d arrays: ``"loss"``, between steps the sum of their losses, between runs of equal steps the sum
+        over the rows of the epoch so far
     step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
     """
 
@@ -118,6 +120,12 @@ class Network:
         self.segments = self._segments(rules, [layer.params for layer in layers], since or [{} for _ in layers])
         # plain SGD everywhere: lr goes into dz, a small array, instead of a pass over all gradients
         self.folds_rate = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
+        self._workspaces: list[Workspace] = []
+        # parameters whose gradients come from elsewhere: from layers, activations or losses that are not the library's
+        parts = [(type(layer).pullback, layer.acti_fn and type(layer.acti_fn).pullback) for layer in self.layers]
+        functions = [f for pair in parts for f in pair if f] + [type(self.loss).value_and_grad]
+        foreign = any(not f.__module__.startswith("xdfn.") or f is ByHandLayer.pullback for f in functions)
+        self._foreign = [e for segment in self.segments for e in segment.entries] if foreign else []
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
     def _segments(
@@ -198,8 +206,21 @@ class Network:
         """What the steps of an epoch share, where the library writes into given arrays; else None."""
         if not self.flat or not writes(state.params[0]):
             return None
+        for known in self._workspaces:  # one for each of the trees between which the epochs alternate
+            if all(p is q for p, q in zip(known.params, state.params, strict=True)):
+                return known
+        workspace = self._new_workspace(state)
+        self._workspaces = [workspace, *self._workspaces[:1]]
+        return workspace
+
+    def _new_workspace(self, state: TrainState) -> Workspace:
+        params_tree = self.unpack(state.params)
+        if self.folds_rate:  # the gradients go straight into the parameters
+            return Workspace(state.params, params_tree, (), ())
+        if self._workspaces:  # the gradients of a step are gone when the next begins
+            return Workspace(state.params, params_tree, *self._workspaces[0][2:])
         gradients = tuple(namespace(p).empty_like(p) for p in state.params)
-        return Workspace(state.params, self.unpack(state.params), gradients, self.unpack(gradients))
+        return Workspace(state.params, params_tree, gradients, self.unpack(gradients))
 
     def state(self, arrays: tuple[Any, ...]) -> TrainState:
         return TrainState(*arrays)
@@ -236,9 +257,7 @@ class Network:
         ValueError
             A layer gave a gradient that has not the shape of its parameter, or none.
         """
-        for segment in self.segments:
-            for e in segment.entries:
-                self._check(gradients[e.layer].get(e.name), e)
+        self._check(gradients)
         if workspace is not None:
             for segment in self.segments:
                 for e in segment.entries:
@@ -247,16 +266,18 @@ class Network:
         pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
         return [concatenate(piece) if self.flat else product(piece[0]) for piece in pieces]
 
-    def _check(self, gradient: Any, e: Entry) -> None:
-        if isinstance(gradient, tuple):
-            shape: Any = (gradient[0].shape[-2], gradient[1].shape[-1])
-        else:
-            shape = None if gradient is None else tuple(gradient.shape)
-        if shape != e.shape:
-            raise ValueError(
-                f"layer {e.layer + 1}, {type(self.layers[e.layer]).__name__}: pullback must give a gradient of shape "
-                f"{e.shape} for {e.name!r}, got {shape}"
-            )
+    def _check(self, gradients: LayerTree) -> None:
+        for e in self._foreign:
+            gradient = gradients[e.layer].get(e.name)
+            if isinstance(gradient, tuple):
+                shape: Any = (gradient[0].shape[-2], gradient[1].shape[-1])
+            else:
+                shape = None if gradient is None else tuple(gradient.shape)
+            if shape != e.shape:
+                raise ValueError(
+                    f"layer {e.layer + 1}, {type(self.layers[e.layer]).__name__}: pullback must give a gradient of "
+                    f"shape {e.shape} for {e.name!r}, got {shape}"
+                )
 
     def update(
         self,
@@ -267,18 +288,23 @@ class Network:
         folded: bool = False,
     ) -> TrainState:
         """The state after the optimizers' step with the gradients of all layers; `folded`: times the rate already."""
-        params, slots = [], []
-        gathered = self.gather(gradients, workspace)
-        for segment, p, g, s, rates in zip(
-            self.segments, state.params, gathered, state.slots, hyper.rates, strict=True
-        ):
-            if folded:
-                p -= g
-            else:
-                p, s = segment.optimizer.apply(p, g, s, rates)
-            params.append(p)
-            slots.append(s)
-        return state._replace(params=tuple(params), slots=tuple(slots), step=state.step + 1, batch=state.batch + 1)
+        if folded and workspace is not None:
+            self._check(gradients)
+            for segment in self.segments:
+                for e in segment.entries:
+                    subtract(gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
+            params, buffers, slots, sums, step, epoch, batch = state
+            return TrainState(params, buffers, slots, sums, step + 1, epoch, batch + 1)
+        moved = [
+            (p - g, s) if folded else move(segment.optimizer, p, g, s, rates)
+            for segment, p, g, s, rates in zip(
+                self.segments, state.params, self.gather(gradients, workspace), state.slots, hyper.rates, strict=True
+            )
+        ]
+        params = tuple(p for p, _ in moved) if workspace is None else workspace.params  # there `move` writes in place
+        return state._replace(
+            params=params, slots=tuple(s for _, s in moved), step=state.step + 1, batch=state.batch + 1
+        )
 
     def step(
         self,
@@ -301,21 +327,31 @@ class Network:
             The weight of a row, the division by n included.
         hyper : Hyper
         workspace : Workspace, optional
-            From `workspace`, for the state that came out of the step before.
+            From `workspace`, for this state or one that came of it.
         """
         dtype = state.sums["loss"].dtype
         if x.dtype != dtype:
             x = namespace(x).astype(x, dtype)
-        same = workspace is not None and all(p is q for p, q in zip(state.params, workspace.params, strict=True))
-        params = workspace.params_tree if workspace is not None and same else self.unpack(state.params)
+        params = self.unpack(state.params) if workspace is None else workspace.params_tree
         z, caches, layer_buffers = self.forward(params, state.buffers, x, hyper, weight)
-        loss, dz = self.loss.value_and_grad(y, z, weight)
-        sums = {"loss": state.sums["loss"] + loss * float(x.shape[0])}
+        loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
+        sums = {"loss": state.sums["loss"] + loss}
         if self.folds_rate:
             dz = dz * hyper.rates[0][0]
         gradients = self.backward(params, caches, dz)
-        state = state._replace(buffers=layer_buffers, sums=sums)
+        state = TrainState(state.params, layer_buffers, state.slots, sums, state.step, state.epoch, state.batch)
         return self.update(state, gradients, hyper, workspace, self.folds_rate), loss
+
+
+def move(rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+    """rule.apply(p, g, slots, rates), with the results in the given arrays where the library writes into such."""
+
+    def apply(p: Array, *others: Array) -> tuple[Array, ...]:
+        p, slots = rule.apply(p, others[-1], others[:-1], rates)
+        return p, *slots
+
+    p, *memory = elementwise(apply, p, *slots, g, whole=not rule.elementwise)
+    return p, tuple(memory[: len(slots)])
 
 
 def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:

@@ -19,6 +19,8 @@ class OptimizerBase(Part):
     """Base of the optimizers. Write `apply`, name its memory in `slots`, and give its numbers of the step in `rates`.
 
     `apply` consumes its arrays: `p -= g` writes in place where the library can, and makes a new array where it can't.
+    It gets several parameters at once where a library is served best so, and therefore works element by element; what
+    lasts from step to step goes into the slots, for `self` is a passing copy.
 
     Called as in the notebook, ``opt(param, param_grad, param_name)`` returns the new parameter, leaves its arguments
     as they are and keeps the memory of each name in itself. An optimizer in the notebook's style, which defines just
@@ -63,6 +65,11 @@ class OptimizerBase(Part):
         return ("lr",) if type(self).apply.__module__ == __name__ else ()  # one's own apply may read self.lr
 
     @property
+    def elementwise(self) -> bool:
+        """Whether `apply` to pieces of an array gives the pieces of what it gives for the whole."""
+        return type(self).apply.__module__ == __name__
+
+    @property
     def linear(self) -> bool:
         """Whether a step is p <- p - lr g and nothing else: lr may then be multiplied in anywhere on the way to g."""
         return False
@@ -89,6 +96,8 @@ class OptimizerBase(Part):
 
 class ByHand(OptimizerBase):
     """A rule in the notebook's style, for the one parameter of that name."""
+
+    elementwise = False
 
     def __init__(self, rule: OptimizerBase, name: str) -> None:
         self.rule, self.name = rule, name
@@ -306,15 +315,23 @@ class Adam(OptimizerBase):
         self.eps = eps
 
     def rates(self, t: int) -> Rates:
-        return self.lr / (1 - self.decay1**t), 1 / math.sqrt(1 - self.decay2**t)
+        # with both corrections drawn out of the quotient: lr m^ / (sqrt(v^) + eps) = lr_t m / (sqrt(v) + eps_t)
+        scale = math.sqrt(1 - self.decay2**t)
+        return self.lr * scale / (1 - self.decay1**t), self.eps * scale
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
-        (m, v), (lr_t, scale_t) = slots, rates
+        (m, v), (lr_t, eps_t) = slots, rates
         m *= self.decay1
         m += (1 - self.decay1) * g
+        g *= g
+        g *= 1 - self.decay2
         v *= self.decay2
-        v += (1 - self.decay2) * g * g
-        p -= lr_t * m / (scale_t * namespace(v).sqrt(v) + self.eps)
+        v += g
+        root = namespace(v).sqrt(v)
+        root += eps_t
+        step = m / root
+        step *= lr_t
+        p -= step
         return p, (m, v)
 
 

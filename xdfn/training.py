@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from xdfn import random
-from xdfn._backend import Array, advance, copy, namespace, put, quiet, to_numpy
+from xdfn._backend import Array, advance, copy, namespace, put, to_numpy
 from xdfn.data import spans
 from xdfn.network import Network, TrainState
 
@@ -25,7 +25,7 @@ def epochs(
     weight: Array | None = None,
     on_batch: OnBatch | None = None,
 ) -> Iterator[tuple[TrainState, float]]:
-    """Train, and after each epoch give the state and the mean loss over its rows.
+    """Train, and after each epoch give the state and the mean loss over its rows. To be called within `computing`.
 
     The state given last is good whatever happens next, an interrupt included: the work goes on in a second tree,
     which is refreshed from it. A state given earlier is written over.
@@ -79,7 +79,10 @@ def _epoch(
     full = n - n % batch_size
     chunk = full if on_batch is None else batch_size
     for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
-        state, loss = advance(net, state, X, y, order[start:stop], min(batch_size, stop - start), weight)
+        size, before = min(batch_size, stop - start), state.sums["loss"]
+        state = state._replace(sums=net.init_sums(before.dtype))
+        state, loss = advance(net, state, X, y, order[start:stop], size, weight)
+        state = state._replace(sums={"loss": before + float(size) * state.sums["loss"]})
         if on_batch is not None:
             on_batch(state.batch, math.ceil(n / batch_size), float(to_numpy(loss)))
     return state
@@ -89,8 +92,8 @@ def _read(state: TrainState, n: int) -> tuple[float, bool]:
     """The mean loss of the epoch, and whether it and all parameters are finite, in one read."""
     total = state.sums["loss"]
     xp = namespace(total)
-    with quiet(total):
-        loss_sum, *rest = to_numpy(xp.stack([total, *(xp.sum(p) for p in state.params)])).tolist()
+    values = [xp.reshape(value, (1,)) for value in (total, *map(xp.sum, state.params))]
+    loss_sum, *rest = to_numpy(xp.concat(values)).tolist()
     return loss_sum / n, all(map(math.isfinite, (loss_sum, *rest)))
 
 

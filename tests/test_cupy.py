@@ -1,0 +1,134 @@
+"""What a step of training asks of an NVIDIA GPU, counted. Runs where CuPy finds one; the counts need `hostcuda`, which
+stands in for the driver (XDFN_CUPY_RUNNER, see ci/test --cupy).
+"""
+
+import numpy as np
+import pytest
+
+from xdfn import DFN, Dropout, FullyConnected, _backend
+
+cupy = pytest.importorskip("cupy", reason="cupy is not installed")
+if not cupy.cuda.is_available():
+    pytest.skip("CuPy finds no GPU", allow_module_level=True)
+
+
+def network(name):
+    dropout = [FullyConnected(16, "relu", "he_uniform"), Dropout(0.2), FullyConnected(10, "affine", "glorot_uniform")]
+    regression = [FullyConnected(16, "tanh", "he_uniform"), FullyConnected(10, "affine", "glorot_uniform")]
+    return {
+        "notebook, sgd": lambda: DFN(20, 10, seed=0),
+        "notebook, adam": lambda: DFN(20, 10, optimizer="adam", seed=0),
+        "dropout, adam": lambda: DFN(layers=dropout, optimizer="adam", seed=0),
+        "regression, rmsprop": lambda: DFN(layers=regression, loss="squared_error", optimizer="rmsprop", seed=0),
+    }[name]()
+
+
+@pytest.fixture
+def data(rng):
+    return cupy.asarray(rng.normal(size=(96, 8)), "float32"), cupy.asarray(np.eye(10, dtype="f4")[np.arange(96) % 10])
+
+
+def steps(model, X, y, n):
+    """n steps of 8 rows, as `fit` runs them, once the arrays that they share have been made."""
+    net = model.initialize(X)._network(X)
+    state, order = model._pack(net, X), cupy.arange(8 * n, dtype=cupy.int32)
+    run = lambda: _backend.advance(net, state, X, y, order, 8)  # noqa: E731
+    run()
+    return run
+
+
+# launches and matrix products of a step, the two takes of its batch included, in plain namespace code
+BUDGETS = {"notebook, sgd": 34, "notebook, adam": 46, "dropout, adam": 61, "regression, rmsprop": 40}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_step_stays_on_the_device(data, name):
+    hostcuda = pytest.importorskip("hostcuda", reason="counting needs hostcuda")
+    run = steps(network(name), *data, 5)
+    with hostcuda.forbid("d2h", "h2d", "sync", "malloc"), hostcuda.trace() as trace:
+        run()
+    per_step = (trace.counts["launch"] + trace.counts["gemm"]) / 5
+    assert per_step <= BUDGETS[name], trace.kernels
+    assert trace.counts["gemm"] == 5 * 5
+    assert not [kernel for kernel in trace.kernels if "float64" in kernel or "double" in kernel]
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_an_epoch_crosses_twice(data, name):
+    hostcuda = pytest.importorskip("hostcuda", reason="counting needs hostcuda")
+    X, y = data
+    model = network(name).fit(X, y, 1, 8, verbose=None)
+    counts = []
+    for n_epochs in (2, 6):
+        with hostcuda.trace() as trace:
+            model.fit(X, y, n_epochs, 8, verbose=None, check_input=False)
+        counts.append((trace.counts["h2d"], trace.counts["d2h"]))
+    (up, down), (more_up, more_down) = counts
+    assert (more_up - up, more_down - down) == (4, 4)  # the order in, one row of values out
+    assert (up, down) == (2, 2)
+
+
+def test_a_fit_reads_once_to_check_its_input(data):
+    hostcuda = pytest.importorskip("hostcuda", reason="counting needs hostcuda")
+    model = network("notebook, sgd").fit(*data, 1, 8, verbose=None)
+    with hostcuda.trace() as trace:
+        model.fit(*data, 0, 8, verbose=None)
+    assert trace.counts["d2h"] == 1
+
+
+def test_training_keeps_no_memory(data):
+    X, y = data
+    model, pool = network("dropout, adam"), cupy.get_default_memory_pool()
+    used = []
+    for _ in range(4):
+        model.fit(X, y, 2, 8, verbose=None)
+        cupy.cuda.get_current_stream().synchronize()
+        used.append(pool.used_bytes())
+    assert used[1] == used[2] == used[3]
+
+
+def test_numpy_and_cupy_train_alike(rng):
+    X, y = rng.normal(size=(200, 8)), rng.integers(0, 10, 200)
+    there, here = network("dropout, adam"), network("dropout, adam")
+    there.fit(cupy.asarray(X), cupy.asarray(y), 3, 64, verbose=None)
+    here.fit(X, y, 3, 64, verbose=None)
+    np.testing.assert_allclose(there.history["loss"], here.history["loss"], rtol=1e-10)
+    assert (cupy.asnumpy(there.predict(cupy.asarray(X))) == here.predict(X)).all()
+
+
+two_devices = pytest.mark.skipif(cupy.cuda.runtime.getDeviceCount() < 2, reason="needs two devices")
+
+
+@two_devices
+def test_arrays_of_two_devices_are_refused(rng):
+    X, y = rng.normal(size=(40, 8)).astype("f4"), rng.integers(0, 10, 40)
+    with cupy.cuda.Device(1):
+        X1, y1 = cupy.asarray(X), cupy.asarray(y)
+    X0, y0 = cupy.asarray(X), cupy.asarray(y)
+    for x, t in ((X0, y1), (X1, y0)):
+        with pytest.raises(ValueError, match="y is on cupy"):
+            network("notebook, sgd").fit(x, t, 1, verbose=None)
+    model = network("notebook, sgd").fit(X0, y0, 1, verbose=None)
+    before = cupy.asnumpy(model.layers["FC1"].params["W"])
+    for call in (lambda: model.fit(X1, y1, 1, verbose=None), lambda: model.predict(X1), lambda: model.evaluate(X1, y1)):
+        with pytest.raises(ValueError, match=r"the input is on cupy .*model\.to"):
+            call()
+    assert (cupy.asnumpy(model.layers["FC1"].params["W"]) == before).all()
+
+
+@two_devices
+@pytest.mark.parametrize("current", [0, 1])
+@pytest.mark.parametrize("name", ["notebook, sgd", "dropout, adam"])
+def test_a_model_trains_where_its_arrays_are(rng, current, name):
+    X, y = rng.normal(size=(40, 8)), rng.integers(0, 10, 40)
+    with cupy.cuda.Device(1):
+        X1, y1 = cupy.asarray(X), cupy.asarray(y)
+    with cupy.cuda.Device(current):
+        model = network(name).fit(X1, y1, 3, 8, verbose=None)
+        assert model.predict(X1).device.id == 1
+        assert model.evaluate(X1, y1) >= 0
+    assert {p.device.id for layer in model.layers.values() for p in layer.params.values()} == {1}
+    np.testing.assert_allclose(model.history["loss"], network(name).fit(X, y, 3, 8, verbose=None).history["loss"])
+    moved = model.to("cupy:0")
+    assert {p.device.id for layer in moved.layers.values() for p in layer.params.values()} == {0}
+    moved.fit(cupy.asarray(X), cupy.asarray(y), 1, 8, verbose=None)
