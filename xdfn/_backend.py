@@ -60,11 +60,21 @@ def _find_namespace(x: Array) -> ModuleType:
         xp: ModuleType = _numpy  # array_api_compat's wrapper costs 100 ms to import and adds nothing from NumPy 2 on
     elif is_array_api_obj(x):
         xp = array_namespace(x)
+    elif type(x).__module__.startswith("cupy._core"):  # what CuPy's tracer passes to a function that it fuses
+        xp = _fusing()
     else:
         raise ValueError(
             f"expected an array (NumPy, CuPy, PyTorch, JAX, ...), got {type(x).__name__}; numpy.asarray(...) makes one"
         )
     _NAMESPACES[type(x)] = xp
+    return xp
+
+
+@functools.cache
+def _fusing() -> ModuleType:
+    cupy, xp = importlib.import_module("cupy"), ModuleType("array_api_compat.cupy")
+    vars(xp).update(vars(cupy), __name__=xp.__name__)
+    xp.astype = lambda x, dtype, copy=True: x.astype(dtype)  # type: ignore[attr-defined]
     return xp
 
 
@@ -306,22 +316,85 @@ def write(piece: Any, out: Array) -> None:
         out[...] = piece
 
 
-def elementwise(function: Callable[..., tuple[Array, ...]], *arrays: Array, whole: bool = False) -> tuple[Array, ...]:
-    """function(*arrays), which gives new values for the first of the arrays, element by element.
+class _Kernel:
+    """A function of arrays and numbers as one kernel of CuPy's, and as it is where CuPy cannot make one of it."""
 
-    Where the library writes into given arrays, the values are in those that were given. On NumPy the work is done in
-    pieces that fit the cache, unless the function wants the `whole`.
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.plain, self.tried = function, False
+        self.kernel = importlib.import_module("cupy").fuse(kernel_name=f"xdfn_{name}")(function)
+
+    def __call__(self, *args: Any) -> Any:
+        if self.tried:
+            return self.kernel(*args)
+        self.tried = True
+        try:
+            return self.kernel(*args)
+        except Exception:  # from the tracer or the compiler, before anything is computed
+            self.kernel = self.plain
+            return self.plain(*args)
+
+
+_KERNELS: dict[Any, _Kernel] = {}
+
+
+def fuses(x: Array) -> bool:
+    """Whether the library of x makes kernels of functions, as `fused` asks for."""
+    return _library(namespace(x)) == "cupy"
+
+
+def fused(key: Any, function: Callable[..., Any], like: Array) -> Callable[..., Any]:
+    """The function, of arrays and Python numbers, as one kernel where the library makes kernels of functions.
+
+    `key`, a name and all that the function depends on beside its arguments, tells it from others.
+    """
+    if not fuses(like):
+        return function
+    if key not in _KERNELS:
+        _KERNELS[key] = _Kernel(key[0], function)
+    return _KERNELS[key]
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for functions of arrays and numbers that depend on nothing else: see `fused`."""
+
+    @functools.wraps(function)
+    def call(x: Array, *args: Any) -> Any:
+        return fused((function.__name__.strip("_"),), function, x)(x, *args)
+
+    return call
+
+
+def elementwise(
+    key: tuple[Any, ...],
+    function: Callable[..., tuple[Array, ...]],
+    *arrays: Array,
+    numbers: tuple[Any, ...] = (),
+    whole: bool = False,
+) -> tuple[Array, ...]:
+    """function(*arrays, *numbers), which gives new values for the first of the arrays, element by element.
+
+    Where the library writes into given arrays, the values are in those that were given. CuPy does it in one kernel,
+    for which `key` stands as in `fused`. NumPy does it in pieces that fit the cache. Neither if the function wants the
+    `whole`.
     """
     if not writes(arrays[0]):
-        return function(*arrays)
+        return function(*arrays, *numbers)
 
     def work(piece: slice) -> None:
         given = [x[piece] for x in arrays]
-        for x, new in zip(given, function(*given), strict=False):
+        for x, new in zip(given, function(*given, *numbers), strict=False):
             if new is not x:
                 x[...] = new
 
-    if isinstance(arrays[0], np.ndarray) and not whole:
+    if fuses(arrays[0]) and not whole:
+
+        def in_place(*arrays_and_numbers: Any) -> None:
+            for x, new in zip(arrays_and_numbers, function(*arrays_and_numbers), strict=False):
+                if new is not x:
+                    x[...] = new
+
+        fused(key, in_place, arrays[0])(*arrays, *numbers)
+    elif isinstance(arrays[0], np.ndarray) and not whole:
         in_pieces(work, arrays[0].shape[0])
     else:
         work(slice(None))

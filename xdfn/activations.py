@@ -5,8 +5,8 @@ An activation knows its value a = g(z) and its derivative g'(z), and how a gradi
 import math
 from typing import Any, ClassVar
 
-from xdfn._backend import Array, as_real, namespace, overflow_is_fine
-from xdfn._spec import Part, Registry, nearest, number_field
+from xdfn._backend import Array, as_real, fused, namespace, overflow_is_fine
+from xdfn._spec import Part, Registry, key, nearest, number_field
 
 
 class ActivationBase(Part):
@@ -34,9 +34,40 @@ class ActivationBase(Part):
         """dz = g'(z) da, where a = g(z) is at hand."""
         return da * self.grad(z)
 
+    def after_bias(self, z: Array, b: Array) -> tuple[Array, Array]:
+        """z + b and g(z + b), for a z that may be written over."""
+        z += b
+        return z, self.forward(z)
+
     def __call__(self, z: Any) -> Array:
         z = as_real(z)
         return self.forward(namespace(z).reshape(z, (1, -1)) if z.ndim == 1 else z)
+
+
+class Fused(ActivationBase):
+    """An activation whose forward and backward are a kernel each, on a library that makes kernels of functions."""
+
+    def __init__(self, g: ActivationBase, like: Array) -> None:
+        self.g = g
+
+        def after_bias(z: Array, b: Array) -> tuple[Array, Array]:
+            z = z + b
+            return z, g.forward(z)
+
+        self.kernels = (
+            fused(("after_bias", key(g)), after_bias, like),
+            fused(("pullback", key(g)), lambda z, a, da: g.pullback(z, a, da), like),
+        )
+
+    def forward(self, z: Array) -> Array:
+        return self.g.forward(z)
+
+    def after_bias(self, z: Array, b: Array) -> tuple[Array, Array]:
+        zs: tuple[Array, Array] = self.kernels[0](z, b)
+        return zs
+
+    def pullback(self, z: Array, a: Array, da: Array) -> Array:
+        return self.kernels[1](z, a, da)
 
 
 activations: Registry[ActivationBase] = Registry("activation", ActivationBase)

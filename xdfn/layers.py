@@ -391,9 +391,7 @@ class FullyConnected(LayerBase):
     def apply(
         self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None
     ) -> tuple[Array, Any, Buffers]:
-        z = x @ params["W"]
-        z += params["b"]
-        y = self.acti_fn.forward(z)
+        z, y = self.acti_fn.after_bias(x @ params["W"], params["b"])
         return y, (x, z, y), buffers
 
     def pullback(

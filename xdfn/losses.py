@@ -8,7 +8,7 @@ dz = w (prediction - y).
 import inspect
 from typing import Any, ClassVar
 
-from xdfn._backend import Array, arange, namespace
+from xdfn._backend import Array, arange, kernel, namespace
 from xdfn._spec import Part, Registry, nearest, number_field
 from xdfn.activations import Affine, exp_limit, sigmoid, softmax
 
@@ -256,13 +256,10 @@ class CrossEntropy(ObjectiveBase):
         y = self.targets(y, z)
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
-        shifted = z - xp.max(z, axis=-1, keepdims=True)
-        p = xp.exp(shifted)
-        total = xp.sum(p, axis=-1, keepdims=True)
-        shifted -= xp.log(total)  # now log p
-        p /= total
-        p -= y
-        return _total(y * shifted, -weight), _weighted(p, weight)
+        shifted, e = _shifted(z, xp.max(z, axis=-1, keepdims=True))
+        w = weight if isinstance(weight, float) else xp.reshape(weight, (-1, 1))
+        values, dz = _cross_entropy(shifted, e, xp.sum(e, axis=-1, keepdims=True), y, w)
+        return xp.sum(values), dz
 
     @staticmethod
     def targets(y: Array, z: Array) -> Array:
@@ -304,6 +301,25 @@ class CrossEntropy(ObjectiveBase):
     def grad(y_true: Array, y_pred: Array) -> Array:
         """The gradient with respect to the scores z, where y_pred = softmax(z)."""
         return (y_pred - CrossEntropy.targets(y_true, y_pred)) / y_pred.shape[0]
+
+
+@kernel
+def _shifted(z: Array, largest: Array) -> tuple[Array, Array]:
+    """z - max z, and e to that."""
+    shifted = z - largest
+    return shifted, namespace(z).exp(shifted)
+
+
+@kernel
+def _cross_entropy(shifted: Array, e: Array, total: Array, y: Array, w: Any) -> tuple[Array, Array]:
+    """-w y log p and w (p - y), with p = e / total and log p = shifted - log total."""
+    values = namespace(e).log(total) - shifted
+    values *= y
+    values *= w
+    dz = e / total
+    dz -= y
+    dz *= w
+    return values, dz
 
 
 @losses.register("bernoulli", "bce")

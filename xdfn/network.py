@@ -11,10 +11,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from xdfn import random
-from xdfn._backend import Array, concatenate, elementwise, flat, namespace, product, subtract, write, writes
+from xdfn._backend import (
+    Array,
+    concatenate,
+    elementwise,
+    flat,
+    fuses,
+    namespace,
+    product,
+    subtract,
+    write,
+    writes,
+)
 from xdfn._backend import copy as fresh
 from xdfn._backend import place as place_of
 from xdfn._spec import key
+from xdfn.activations import ActivationBase, Affine, Fused
 from xdfn.layers import ByHand as ByHandLayer
 from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
@@ -111,6 +123,10 @@ class Network:
     ) -> None:
         bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
         self.layers = folded(bare, loss)
+        for layer in self.layers:
+            g = layer.acti_fn  # the library's own; of an affine one there is nothing to fuse
+            if fuses(like) and g and type(g).__module__ == ActivationBase.__module__ and not isinstance(g, Affine):
+                layer.acti_fn = Fused(g, like)
         self.loss = copy.deepcopy(loss)
         self.seed = seed
         self.place = place_of(like)
@@ -126,6 +142,7 @@ class Network:
         functions = [f for pair in parts for f in pair if f] + [type(self.loss).value_and_grad]
         foreign = any(not f.__module__.startswith("xdfn.") or f is ByHandLayer.pullback for f in functions)
         self._foreign = [e for segment in self.segments for e in segment.entries] if foreign else []
+        self._kinds = [key(s.optimizer, s.optimizer.per_step, whole=True) for s in self.segments]
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
     def _segments(
@@ -146,10 +163,7 @@ class Network:
     def key(self) -> Any:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""
         layers = tuple(layer.key() for layer in self.layers)
-        rules = tuple(
-            (key(segment.optimizer, segment.optimizer.per_step, whole=True), segment.entries)
-            for segment in self.segments
-        )
+        rules = tuple((kind, segment.entries) for kind, segment in zip(self._kinds, self.segments, strict=True))
         return layers, key(self.loss, whole=True), rules
 
     def hyper(self, step: int) -> Hyper:
@@ -296,9 +310,15 @@ class Network:
             params, buffers, slots, sums, step, epoch, batch = state
             return TrainState(params, buffers, slots, sums, step + 1, epoch, batch + 1)
         moved = [
-            (p - g, s) if folded else move(segment.optimizer, p, g, s, rates)
-            for segment, p, g, s, rates in zip(
-                self.segments, state.params, self.gather(gradients, workspace), state.slots, hyper.rates, strict=True
+            (p - g, s) if folded else move(segment.optimizer, p, g, s, rates, kind)
+            for segment, p, g, s, rates, kind in zip(
+                self.segments,
+                state.params,
+                self.gather(gradients, workspace),
+                state.slots,
+                hyper.rates,
+                self._kinds,
+                strict=True,
             )
         ]
         params = tuple(p for p, _ in moved) if workspace is None else workspace.params  # there `move` writes in place
@@ -343,15 +363,19 @@ class Network:
         return self.update(state, gradients, hyper, workspace, self.folds_rate), loss
 
 
-def move(rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
-    """rule.apply(p, g, slots, rates), with the results in the given arrays where the library writes into such."""
+def move(rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates, kind: Any = None) -> tuple[Array, Slots]:
+    """rule.apply(p, g, slots, rates), with the results in the given arrays where the library writes into such.
 
-    def apply(p: Array, *others: Array) -> tuple[Array, ...]:
-        p, slots = rule.apply(p, others[-1], others[:-1], rates)
+    `kind` is what the rule depends on beside its rates.
+    """
+    n = len(slots)
+
+    def apply(p: Array, *others: Any) -> tuple[Array, ...]:
+        p, slots = rule.apply(p, others[n], others[:n], others[n + 1 :])
         return p, *slots
 
-    p, *memory = elementwise(apply, p, *slots, g, whole=not rule.elementwise)
-    return p, tuple(memory[: len(slots)])
+    p, *memory = elementwise(("apply", kind), apply, p, *slots, g, numbers=rates, whole=not rule.elementwise)
+    return p, tuple(memory[:n])
 
 
 def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:

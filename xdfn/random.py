@@ -99,17 +99,16 @@ def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
     C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
     The lanes stay 1-d because NumPy warns when 0-d integers overflow.
     """
-    stride, offset = key
-
-    def mix(x: Array) -> tuple[Array]:
-        x *= stride
-        x += offset
-        x ^= (x >> 16) & 0xFFFF
-        x *= 0x21F0AAAD
-        x ^= (x >> 15) & 0x1FFFF
-        x *= -0x2CA5D269  # 0xD35A2D97 as a signed number
-        x ^= (x >> 15) & 0x1FFFF
-        return (x,)
-
-    (x,) = elementwise(mix, arange(math.prod(shape), "int32", like))
+    (x,) = elementwise(("mix",), _mix, arange(math.prod(shape), "int32", like), numbers=key)
     return namespace(like).reshape(x, shape)
+
+
+def _mix(x: Array, stride: Any, offset: Any) -> tuple[Array]:
+    x *= stride
+    x += offset
+    x ^= (x >> 16) & 0xFFFF
+    x *= 0x21F0AAAD
+    x ^= (x >> 15) & 0x1FFFF
+    x *= -0x2CA5D269  # 0xD35A2D97 as a signed number
+    x ^= (x >> 15) & 0x1FFFF
+    return (x,)
