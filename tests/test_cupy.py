@@ -4,8 +4,12 @@ stands in for the driver (XDFN_CUPY_RUNNER, see ci/test --cupy).
 
 import numpy as np
 import pytest
+from parts import ACTIVATIONS
 
-from xdfn import DFN, Dropout, FullyConnected, _backend
+from xdfn import DFN, Dropout, FullyConnected, OptimizerBase, _backend
+from xdfn.activations import Fused, activations
+from xdfn.network import move
+from xdfn.optimizers import optimizers
 
 cupy = pytest.importorskip("cupy", reason="cupy is not installed")
 if not cupy.cuda.is_available():
@@ -37,8 +41,9 @@ def steps(model, X, y, n):
     return run
 
 
-# launches and matrix products of a step, the two takes of its batch included, in plain namespace code
-BUDGETS = {"notebook, sgd": 34, "notebook, adam": 46, "dropout, adam": 61, "regression, rmsprop": 40}
+# launches and matrix products of a step, the two takes of its batch included; in plain namespace code they would be
+# 34, 45, 61 and 34 (tests/test_traffic.py counts that)
+BUDGETS = {"notebook, sgd": 19, "notebook, adam": 19, "dropout, adam": 26, "regression, rmsprop": 20}
 
 
 @pytest.mark.parametrize("name", BUDGETS)
@@ -49,7 +54,6 @@ def test_a_step_stays_on_the_device(data, name):
         run()
     per_step = (trace.counts["launch"] + trace.counts["gemm"]) / 5
     assert per_step <= BUDGETS[name], trace.kernels
-    assert trace.counts["gemm"] == 5 * 5
     assert not [kernel for kernel in trace.kernels if "float64" in kernel or "double" in kernel]
 
 
@@ -94,6 +98,56 @@ def test_numpy_and_cupy_train_alike(rng):
     here.fit(X, y, 3, 64, verbose=None)
     np.testing.assert_allclose(there.history["loss"], here.history["loss"], rtol=1e-10)
     assert (cupy.asnumpy(there.predict(cupy.asarray(X))) == here.predict(X)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spec", ACTIVATIONS)
+def test_a_fused_activation_is_the_plain_one(rng, spec, dtype):
+    g = activations.resolve(spec)
+    z, da = (cupy.asarray(rng.normal(size=(7, 5)) * 3, dtype) for _ in range(2))
+    b = cupy.asarray(rng.normal(size=(1, 5)), dtype)
+    fused = Fused(g, z)
+    for _ in range(2):  # traced, then as it was kept
+        shifted, a = fused.after_bias(z.copy(), b)
+        assert bool((shifted == z + b).all())
+        assert a.dtype == da.dtype
+        tolerance = {"float32": 1e-6, "float64": 1e-14}[dtype]  # a compiler may contract products and sums
+        cupy.testing.assert_allclose(a, g.forward(z + b), rtol=tolerance, atol=tolerance)
+        cupy.testing.assert_allclose(
+            fused.pullback(shifted, a, da), g.pullback(shifted, a, da), rtol=tolerance, atol=tolerance
+        )
+
+
+@pytest.mark.parametrize("spec", [str(cls(lr=0.01)) for cls in optimizers.classes])
+def test_a_fused_optimizer_is_the_plain_one(rng, spec):
+    rule = optimizers.resolve(spec)
+    p, q = (cupy.asarray(np.arange(1.0, 51.0), "float32") for _ in range(2))
+    ours, plain = rule.init_slots(p), rule.init_slots(q)
+    for t in range(1, 8):
+        g = cupy.asarray(rng.normal(size=50), "float32")
+        rule.lr = 0.01 * t  # a number that changes makes no new kernel, and takes effect
+        moved, ours = move(rule, p, g.copy(), ours, rule.rates(t), ("of the test", spec))
+        q, plain = rule.apply(q, g.copy(), plain, rule.rates(t))
+        assert moved is p
+        for a, b in zip((p, *ours), (q, *plain), strict=True):
+            assert a.dtype == cupy.float32
+            cupy.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)  # float32, seven steps
+
+
+def test_what_cannot_be_fused_just_runs(rng):
+    class Odd(OptimizerBase):
+        elementwise = True
+
+        def __init__(self, lr=0.1):
+            self.lr = lr
+
+        def apply(self, p, g, slots, rates):
+            p[...] = p - rates[0] * cupy.sort(g)  # which no tracer follows
+            return p, slots
+
+    p, g = cupy.zeros(3), cupy.asarray([3.0, 1.0, 2.0])
+    moved, _ = move(Odd(), p, g, (), (0.1,), "odd")
+    cupy.testing.assert_allclose(moved, [-0.1, -0.2, -0.3])
 
 
 two_devices = pytest.mark.skipif(cupy.cuda.runtime.getDeviceCount() < 2, reason="needs two devices")

@@ -153,6 +153,23 @@ def arange(n: int, dtype: str, like: Array) -> Array:
     return xp.arange(n, dtype=getattr(xp, dtype), device=_device(like))
 
 
+_ONES: dict[Any, Array] = {}
+
+
+def ones_row(like: Array) -> Array:
+    """Ones (1, n) for an array (n, m), whose product with it are the sums of its columns."""
+    xp, n = namespace(like), like.shape[-2]
+    if _compiles(xp):  # where nothing traced may outlive the trace
+        return xp.ones((1, n), dtype=like.dtype)
+    device = _device(like)
+    kind = (xp, n, like.dtype, str(device))
+    if kind not in _ONES:
+        if len(_ONES) >= 64:
+            _ONES.clear()
+        _ONES[kind] = xp.ones((1, n), dtype=like.dtype, device=device)
+    return _ONES[kind]
+
+
 def same_place(a: Place, b: Place) -> bool:
     return a.xp is b.xp and a.device == b.device
 

@@ -16,6 +16,7 @@ from xdfn._backend import (
     Array,
     Place,
     namespace,
+    ones_row,
     place,
     product,
     put,
@@ -398,9 +399,8 @@ class FullyConnected(LayerBase):
         self, params: Params, cache: Any, dy: Array, input_grad: bool = True
     ) -> tuple[Array | None, Gradients]:
         x, z, y = cache
-        xp = namespace(x)
         dz = self.acti_fn.pullback(z, y, dy)
-        gradients = {"W": (x.mT, dz), "b": xp.sum(dz, axis=-2, keepdims=True)}
+        gradients = {"W": (x.mT, dz), "b": (ones_row(dz), dz)}
         dx = dz @ params["W"].mT if input_grad else None
         return dx, gradients
 

@@ -104,7 +104,7 @@ class Report:
         if verbose not in (True, False, None):
             raise ValueError(f"verbose must be True (batches and epochs), False (epochs) or None, got {verbose!r:.80}")
         self.verbose, self.epoch = verbose, 0
-        self.before = float("inf")
+        self.before = math.inf
         self.epoch_start = self.batch_start = time.time()
         self.on_batch = self._on_batch if verbose else None
 
