@@ -6,7 +6,7 @@ Everything above it is written against `xp`, the array-API namespace of its inpu
 
 import functools
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -209,6 +209,50 @@ def put(host: Any, where: Place, dtype: Any = None) -> Array:
     if not host.flags.writeable:  # PyTorch refuses to be computing about a read-only array
         host = host.copy()
     return where.xp.asarray(host, dtype=dtype, device=where.device)
+
+
+def uploads(arrays: Sequence[Array], parts: Iterator[Any], where: Place) -> Iterator[list[Array]]:
+    """The rows of host arrays that each of the index arrays names, on `where`, in turn.
+
+    On CuPy what is given is written over after the next but one; the copies run beside what computes with the part
+    before.
+    """
+    if where.library == "cupy":
+        yield from _cupy_uploads(arrays, parts)
+    else:
+        for rows in parts:
+            yield [put(np.take(x, rows, axis=0), where) for x in arrays]
+
+
+def _cupy_uploads(arrays: Sequence[Array], parts: Iterator[Any]) -> Iterator[list[Array]]:
+    """By way of two page-locked buffers on the host, two on the device, and a stream for the copies."""
+    cupy, cupyx = importlib.import_module("cupy"), importlib.import_module("cupyx")
+    main, copies = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
+    buffers: list[Any] = []  # for each of the two: (host, device) by array, its copy's end, its last use's end
+    try:
+        for i, rows in enumerate(parts):
+            if i < 2:
+                shapes = [(len(rows), *x.shape[1:]) for x in arrays]
+                pairs = [
+                    (cupyx.empty_pinned(shape, x.dtype), cupy.empty(shape, x.dtype))
+                    for shape, x in zip(shapes, arrays, strict=True)
+                ]
+                buffers.append((pairs, cupy.cuda.Event(), cupy.cuda.Event()))
+                buffers[-1][2].record(main)  # what the pool gave may still be in use on the main stream
+            pairs, copied, used = buffers[i % 2]
+            copied.synchronize()  # the copy before the last has left the host's buffer
+            copies.wait_event(used)
+            given = []
+            for x, (host, device) in zip(arrays, pairs, strict=True):
+                np.take(x, rows, axis=0, out=host[: len(rows)], mode="clip")  # "raise" would buffer the output
+                device[: len(rows)].set(host[: len(rows)], stream=copies)
+                given.append(device[: len(rows)])
+            copied.record(copies)
+            main.wait_event(copied)
+            yield given
+            used.record(main)
+    finally:  # the buffers may be given to others then
+        copies.synchronize()
 
 
 def has_float64(xp: ModuleType) -> bool:

@@ -4,13 +4,14 @@ may enter a network: one look at their shapes, and one read of the device for al
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xdfn._backend import Array, computing, namespace, place, put, require_array, to_numpy
+from xdfn._backend import Array, Place, arange, computing, namespace, place, put, require_array, to_numpy, uploads
 from xdfn._spec import integer
 
+_UPLOAD = 2**24  # bytes of X that go to a device in one go
 _PIECE = 2**18  # elements looked at in one go: such a piece fits the cache
 
 
@@ -37,6 +38,43 @@ def minibatch(X: Array, batchsize: int = 256, shuffle: bool = True) -> tuple[Ite
 def spans(n: int, size: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of consecutive pieces of at most `size` rows."""
     return ((start, min(start + size, n)) for start in range(0, n, size))
+
+
+class Resident(NamedTuple):
+    """Rows that are where the network is."""
+
+    X: Array
+    y: Array
+    weight: Array | None = None
+
+    def order(self, host: Any) -> Array:
+        """An order of the rows, as `pieces` takes it."""
+        return put(host, place(self.X))
+
+    def pieces(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None, Array]]:
+        """X, y and weight, and which of their rows the next batches are, in turn."""
+        yield self.X, self.y, self.weight, order
+
+
+class Streamed(NamedTuple):
+    """Rows that stay on the host, in memory or in a file, and go to the device by a few batches at a time."""
+
+    X: Array
+    y: Array
+    weight: Array | None
+    where: Place
+
+    def order(self, host: Any) -> Array:
+        return host
+
+    def pieces(self, order: Array, batch_size: int) -> Iterator[tuple[Array, Array, Array | None, Array]]:
+        batch = batch_size * self.X.dtype.itemsize * math.prod(self.X.shape[1:])
+        rows = max(1, _UPLOAD // batch) * batch_size
+        arrays = [x for x in self if x is not None][:-1]
+        for X, y, *weight in uploads(
+            arrays, (order[start:stop] for start, stop in spans(len(order), rows)), self.where
+        ):
+            yield X, y, weight[0] if weight else None, arange(X.shape[0], "int32", X)
 
 
 def check_inputs(X: Array, n_in: int | None = None, name: str = "X") -> None:

@@ -25,7 +25,7 @@ from xdfn._backend import (
 )
 from xdfn._backend import copy as fresh
 from xdfn._spec import Field, Fixed, as_given, integer, key
-from xdfn.data import check_inputs, check_real, check_values, spans
+from xdfn.data import Resident, Streamed, check_inputs, check_real, check_values, spans
 from xdfn.initializers import initializers
 from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
@@ -138,10 +138,12 @@ class DFN:
         verbose: bool | None = False,
         *,
         check_input: bool = True,
+        device: Any = None,
     ) -> Self:
         """Train for `n_epochs` more epochs; a second call goes on where the first ended.
 
-        The library, the device and the dtype of the first X decide where and in what the network computes.
+        The library, the device and the dtype of the first X decide where and in what the network computes, unless
+        `device` says so.
 
         Parameters
         ----------
@@ -154,6 +156,9 @@ class DFN:
             False: a line an epoch. True: also one a batch, for which the device is read each time. None: nothing.
         check_input : bool
             Look once for NaN, infinity and targets out of range.
+        device : str, array or device, optional
+            Where the network computes, as for `to`, while X and y, NumPy arrays or memory-mapped files, stay on the
+            host and go there by a few batches at a time: for data larger than the memory of a GPU.
 
         Returns
         -------
@@ -171,17 +176,18 @@ class DFN:
         n_epochs, batch_size = integer("n_epochs", n_epochs, 0), integer("batch_size", batch_size)
         report = Report(verbose)
         check_inputs(X_train, self._first.n_in, "X_train")
+        rows, like = self._rows(X_train, y_train, device)
         before, done = self._snapshot(), False
-        with computing(X_train):
+        with computing(like):
             try:
-                self.initialize(X_train)
+                self.initialize(like)
                 self.check_targets(y_train, X_train)
                 if check_input:
                     self._check_values(X_train, y_train)
-                net = self._network(X_train)
-                good = self._pack(net, X_train)
+                net = self._network(like)
+                good = self._pack(net, like)
                 self._flat_targets = y_train.ndim == 1
-                for state, loss in epochs(net, good, X_train, y_train, n_epochs, batch_size, on_batch=report.on_batch):
+                for state, loss in epochs(net, good, rows, n_epochs, batch_size, report.on_batch):
                     good, done = state, True
                     self.history["loss"].append(loss)
                     report.on_epoch(loss)
@@ -192,6 +198,17 @@ class DFN:
                 else:
                     self._restore(before)
         return self
+
+    @staticmethod
+    def _rows(X: Array, y: Array, device: Any) -> tuple[Resident | Streamed, Array]:
+        """The rows as training takes them, and an array like X where the network is to be."""
+        where = place(X) if device is None else resolve_place(device)
+        if same_place(where, place(X)):
+            return Resident(X, y), X
+        if place(X).library != "numpy":
+            raise ValueError(f"X_train is on {place(X)}, expected NumPy arrays, which go to {where} by batches")
+        row = to_numpy(X[:1])  # of a memory-mapped file too
+        return Streamed(X, y, None, where), move(row.astype(real_name(real_dtype(X))), where)
 
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""

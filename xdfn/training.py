@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from xdfn import random
-from xdfn._backend import Array, advance, copy, namespace, put, to_numpy
-from xdfn.data import spans
+from xdfn._backend import Array, advance, copy, namespace, to_numpy
+from xdfn.data import Resident, Streamed, spans
 from xdfn.network import Network, TrainState
 
 OnBatch = Callable[[int, int, float], None]  # number of the batch from 1, number of batches, loss
@@ -17,12 +17,9 @@ OnBatch = Callable[[int, int, float], None]  # number of the batch from 1, numbe
 def epochs(
     net: Network,
     state: TrainState,
-    X: Array,
-    y: Array,
+    rows: Resident | Streamed,
     n_epochs: int,
     batch_size: int,
-    *,
-    weight: Array | None = None,
     on_batch: OnBatch | None = None,
 ) -> Iterator[tuple[TrainState, float]]:
     """Train, and after each epoch give the state and the mean loss over its rows. To be called within `computing`.
@@ -34,9 +31,8 @@ def epochs(
     ----------
     state : TrainState
         Consumed.
-    X, y : array (n, n_in), array (n,) or (n, n_out)
-    weight : array (n,), optional
-        Weights of the rows, with mean 1.
+    rows : Resident or Streamed
+        X (n, n_in), y (n,) or (n, n_out), and the weights of the rows (n,), with mean 1, or None.
     on_batch : callable, optional
         Called after each batch; this reads the device every time.
 
@@ -45,13 +41,13 @@ def epochs(
     FloatingPointError
         At the end of an epoch in which the loss or a parameter became NaN or infinite.
     """
-    n = X.shape[0]
+    n = rows.X.shape[0]
     batch_size = min(batch_size, n)
     good, work = state, None
     for _ in range(n_epochs):
         work = copy(good, work)
-        order = put(random.permutation(net.seed, work.epoch, n), net.place)
-        work = _epoch(net, work, X, y, order, batch_size, weight, on_batch)
+        order = rows.order(random.permutation(net.seed, work.epoch, n))
+        work = _epoch(net, work, rows, order, batch_size, on_batch)
         loss, finite = _read(work, n)
         if not finite:
             raise FloatingPointError(
@@ -67,11 +63,9 @@ def epochs(
 def _epoch(
     net: Network,
     state: TrainState,
-    X: Array,
-    y: Array,
+    rows: Resident | Streamed,
     order: Array,
     batch_size: int,
-    weight: Array | None,
     on_batch: OnBatch | None,
 ) -> TrainState:
     """All batches in the given order: the full ones in one go, the short last one by itself."""
@@ -81,7 +75,8 @@ def _epoch(
     for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
         size, before = min(batch_size, stop - start), state.sums["loss"]
         state = state._replace(sums=net.init_sums(before.dtype))
-        state, loss = advance(net, state, X, y, order[start:stop], size, weight)
+        for X, y, weight, which in rows.pieces(order[start:stop], size):
+            state, loss = advance(net, state, X, y, which, size, weight)
         state = state._replace(sums={"loss": before + float(size) * state.sums["loss"]})
         if on_batch is not None:
             on_batch(state.batch, math.ceil(n / batch_size), float(to_numpy(loss)))
