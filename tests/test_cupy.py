@@ -91,6 +91,21 @@ def test_training_keeps_no_memory(data):
     assert used[1] == used[2] == used[3]
 
 
+def test_data_larger_than_the_memory_are_streamed(rng):
+    X, y = rng.normal(size=(40_000, 256)).astype("f4"), rng.integers(0, 10, 40_000)  # 41 MB
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.get_limit()
+    pool.set_limit(size=pool.total_bytes() + 36 * 2**20)  # two uploads of 16 MB, and the network
+    try:
+        with pytest.raises(cupy.cuda.memory.OutOfMemoryError):
+            cupy.asarray(X)
+        model = network("notebook, adam").fit(X, y, 1, 1000, verbose=None, device="cupy")
+    finally:
+        pool.set_limit(size=before)
+    assert len(model.history["loss"]) == 1
+
+
 def test_numpy_and_cupy_train_alike(rng):
     X, y = rng.normal(size=(200, 8)), rng.integers(0, 10, 200)
     there, here = network("dropout, adam"), network("dropout, adam")
