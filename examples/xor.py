@@ -40,9 +40,8 @@ def notebook_recipe(starts=40, steps=20_001):
             dhidden, gradients2 = layers[1].pullback(params[1], cache2, difference / len(X))
             _, gradients1 = layers[0].pullback(params[0], cache1, dhidden, input_grad=False)
             for i, gradients in enumerate((gradients1, gradients2)):
-                left, right = gradients["W"]  # dW comes as the factors of a product
-                params[i]["W"] = rule(params[i]["W"], left @ right, "W")
-                params[i]["b"] = rule(params[i]["b"], gradients["b"], "b")
+                for name, (left, right) in gradients.items():  # which come as the factors of a product
+                    params[i][name] = rule(params[i][name], left @ right, name)
         return 0.5 * np.sum(difference**2, axis=(1, 2)) / len(X)
 
 

@@ -188,7 +188,8 @@ def test_what_only_training_would_show_is_found(data):
     class First(FullyConnected):
         def pullback(self, params, cache, dy, input_grad=True):
             dx, gradients = super().pullback(params, cache, dy, input_grad)
-            return dx, gradients if input_grad else {**gradients, "b": 2 * gradients["b"]}
+            ones, dz = gradients["b"]  # the factors of a product
+            return dx, gradients if input_grad else {**gradients, "b": 2 * ones @ dz}
 
     class Summed(ObjectiveBase):
         def value_and_grad(self, y, z, weight):

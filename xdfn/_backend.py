@@ -206,7 +206,9 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 def put(host: Any, where: Place, dtype: Any = None) -> Array:
     """A host array on `where`, in `dtype`. May share memory with `host` where the library can."""
     host = np.asarray(host)
-    if not host.flags.writeable:  # PyTorch refuses to be computing about a read-only array
+    if where.library == "jax":  # whose asarray takes ten times as long
+        return importlib.import_module("jax").device_put(host.astype(dtype or host.dtype, copy=False), where.device)
+    if not host.flags.writeable:  # PyTorch warns of a read-only array
         host = host.copy()
     return where.xp.asarray(host, dtype=dtype, device=where.device)
 
@@ -304,17 +306,58 @@ def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
 
 def copy(tree: Tree, out: Tree | None = None) -> Tree:
     """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
+    leaf = _leaf(tree)
+    if leaf is not None and _compiles(namespace(leaf)):
+        jax = importlib.import_module("jax")
+        leaves, structure = jax.tree.flatten(tree)
+        arrays = iter(_copies()([leaf for leaf in leaves if not isinstance(leaf, int)]))
+        return jax.tree.unflatten(structure, [leaf if isinstance(leaf, int) else next(arrays) for leaf in leaves])
+    return _copy(tree, out)
+
+
+def _leaf(tree: Tree) -> Array | None:
+    """The first array of a tree."""
+    if isinstance(tree, (tuple, list, dict)):
+        leaves = map(_leaf, tree.values() if isinstance(tree, dict) else tree)
+        return next((leaf for leaf in leaves if leaf is not None), None)
+    return None if isinstance(tree, int) else tree
+
+
+def _copy(tree: Tree, out: Tree | None) -> Tree:
     if isinstance(tree, int) or (isinstance(tree, (dict, tuple)) and not tree):
         return tree
     if isinstance(tree, dict):
-        return {name: copy(value, out[name] if out else None) for name, value in tree.items()}
+        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()}
     if isinstance(tree, tuple):
-        values = [copy(value, out[i] if out else None) for i, value in enumerate(tree)]
+        values = [_copy(value, out[i] if out else None) for i, value in enumerate(tree)]
         return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
     if out is not None and tree.ndim and writes(tree):
         out[...] = tree
         return out
     return namespace(tree).asarray(tree, copy=True)
+
+
+@functools.cache
+def _copies() -> Callable[..., Any]:
+    """All arrays of a list copied in one call of JAX."""
+    jax = importlib.import_module("jax")
+    copies: Callable[..., Any] = jax.jit(lambda arrays: [jax.numpy.copy(x) for x in arrays])
+    return copies
+
+
+def together(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Decorator for a function of arrays alone, which a library with a compiler computes in one call."""
+
+    @functools.cache
+    def compiled() -> Callable[..., Array]:
+        jitted: Callable[..., Array] = importlib.import_module("jax").jit(function)
+        return jitted
+
+    @functools.wraps(function)
+    def call(x: Array, *others: Array) -> Array:
+        return compiled()(x, *others) if _compiles(namespace(x)) else function(x, *others)
+
+    return call
 
 
 # ---- how a run of steps is executed -------------------------------------------------------------------------------

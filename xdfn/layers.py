@@ -113,7 +113,10 @@ class LayerBase(Part):
     def pullback(
         self, params: Params, cache: Any, dy: Array, input_grad: bool = True
     ) -> tuple[Array | None, Gradients]:
-        """The gradients at the inputs (n, n_in), None unless asked for, and at the parameters, from dy (n, n_out)."""
+        """The gradients at the inputs (n, n_in), None unless asked for, and at the parameters, from dy (n, n_out).
+
+        A parameter's gradient is an array, or a pair (A, B) that stands for the product A B.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
 
     @property

@@ -136,6 +136,7 @@ class Network:
         self.segments = self._segments(rules, [layer.params for layer in layers], since or [{} for _ in layers])
         # plain SGD everywhere: lr goes into dz, a small array, instead of a pass over all gradients
         self.folds_rate = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
+        self._key: Any = None
         self._workspaces: list[Workspace] = []
         # parameters whose gradients come from elsewhere: from layers, activations or losses that are not the library's
         parts = [(type(layer).pullback, layer.acti_fn and type(layer.acti_fn).pullback) for layer in self.layers]
@@ -162,9 +163,11 @@ class Network:
 
     def key(self) -> Any:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""
-        layers = tuple(layer.key() for layer in self.layers)
-        rules = tuple((kind, segment.entries) for kind, segment in zip(self._kinds, self.segments, strict=True))
-        return layers, key(self.loss, whole=True), rules
+        if self._key is None:
+            layers = tuple(layer.key() for layer in self.layers)
+            rules = tuple((kind, segment.entries) for kind, segment in zip(self._kinds, self.segments, strict=True))
+            self._key = layers, key(self.loss, whole=True), rules
+        return self._key
 
     def hyper(self, step: int) -> Hyper:
         """The numbers of a step, counted from 0."""

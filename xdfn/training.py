@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from xdfn import random
-from xdfn._backend import Array, advance, copy, namespace, to_numpy
+from xdfn._backend import Array, advance, copy, namespace, to_numpy, together
 from xdfn.data import Resident, Streamed, spans
 from xdfn.network import Network, TrainState
 
@@ -74,10 +74,12 @@ def _epoch(
     chunk = full if on_batch is None else batch_size
     for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
         size, before = min(batch_size, stop - start), state.sums["loss"]
-        state = state._replace(sums=net.init_sums(before.dtype))
+        if start:  # the sums of the batches before are of another size
+            state = state._replace(sums=net.init_sums(before.dtype))
         for X, y, weight, which in rows.pieces(order[start:stop], size):
             state, loss = advance(net, state, X, y, which, size, weight)
-        state = state._replace(sums={"loss": before + float(size) * state.sums["loss"]})
+        total = float(size) * state.sums["loss"]
+        state = state._replace(sums={"loss": before + total if start else total})
         if on_batch is not None:
             on_batch(state.batch, math.ceil(n / batch_size), float(to_numpy(loss)))
     return state
@@ -85,11 +87,14 @@ def _epoch(
 
 def _read(state: TrainState, n: int) -> tuple[float, bool]:
     """The mean loss of the epoch, and whether it and all parameters are finite, in one read."""
-    total = state.sums["loss"]
-    xp = namespace(total)
-    values = [xp.reshape(value, (1,)) for value in (total, *map(xp.sum, state.params))]
-    loss_sum, *rest = to_numpy(xp.concat(values)).tolist()
+    loss_sum, *rest = to_numpy(_totals(state.sums["loss"], *state.params)).tolist()
     return loss_sum / n, all(map(math.isfinite, (loss_sum, *rest)))
+
+
+@together
+def _totals(loss: Array, *params: Array) -> Array:
+    xp = namespace(loss)
+    return xp.concat([xp.reshape(value, (1,)) for value in (loss, *map(xp.sum, params))])
 
 
 class Report:
