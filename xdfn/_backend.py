@@ -156,8 +156,15 @@ def arange(n: int, dtype: str, like: Array) -> Array:
 _ONES: dict[Any, Array] = {}
 
 
+@functools.lru_cache(maxsize=64)
+def _numpy_ones(n: int, char: str) -> Array:
+    return np.ones((1, n), char)
+
+
 def ones_row(like: Array) -> Array:
     """Ones (1, n) for an array (n, m), whose product with it are the sums of its columns."""
+    if isinstance(like, np.ndarray):
+        return _numpy_ones(like.shape[-2], like.dtype.char)
     xp, n = namespace(like), like.shape[-2]
     if _compiles(xp):  # where nothing traced may outlive the trace
         return xp.ones((1, n), dtype=like.dtype)
@@ -463,6 +470,8 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(x: Array, *args: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            return function(x, *args)
         return fused((function.__name__.strip("_"),), function, x)(x, *args)
 
     return call

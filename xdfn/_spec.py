@@ -5,7 +5,6 @@ Nothing is ever evaluated: a spec is a name and Python literals, read with `ast.
 """
 
 import ast
-import difflib
 import inspect
 import math
 import re
@@ -260,6 +259,8 @@ class Registry(Generic[T]):
         name, args, kwargs = parse(spec, self.kind)
         cls = self._classes.get(_plain(name))
         if cls is None:
+            import difflib  # only now, since `import xdfn` should be quick
+
             near = difflib.get_close_matches(_plain(name), self._classes, 1, 0.5)
             hint = f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
             known = ", ".join(cls.__name__ for cls in self.classes)

@@ -1,7 +1,5 @@
 """Something to train on: MNIST, from the files of the original distribution or from one `mnist.npz`."""
 
-import gzip
-import hashlib
 import os
 import struct
 from pathlib import Path
@@ -79,6 +77,8 @@ def _pixels(images: HostArray) -> HostArray:
 
 def _read_idx(folder: Path, name: str) -> HostArray:
     """An IDX file: two zero bytes, the type (8 for unsigned bytes), the number of axes, the extents, the values."""
+    import gzip  # only now, since `import xdfn` should be quick
+
     packed, plain = folder / f"{name}.gz", folder / name
     if not packed.exists() and not plain.exists():
         raise FileNotFoundError(
@@ -94,6 +94,9 @@ def _read_idx(folder: Path, name: str) -> HostArray:
 
 def _download() -> Path:
     """Fetch the files into the user's cache, once, and check them."""
+    import gzip
+    import hashlib
+
     try:
         import pooch
     except ImportError:
