@@ -411,3 +411,23 @@ def test_an_argument_given_twice():
 def test_minibatch_wants_an_array():
     with pytest.raises(ValueError, match="X: expected an array"):
         minibatch([[1.0], [2.0]])
+
+
+def test_a_rule_in_the_notebooks_style_may_keep_what_it_is_given(data):
+    class Delayed(OptimizerBase):
+        """Moves by the gradient of the step before."""
+
+        def __init__(self, copies):
+            self.copies, self.before = copies, {}
+
+        def update(self, param, param_grad, param_name):
+            before = self.before.get(param_name, 0 * param_grad)
+            self.before[param_name] = param_grad.copy() if self.copies else param_grad
+            return param - 0.05 * before
+
+    X, y = data
+    layers = [
+        [FullyConnected(4, "tanh", "he_normal", Delayed(c)), FullyConnected(2, "affine", "he_normal", Delayed(c))]
+        for c in (True, False)
+    ]
+    assert losses(network(*layers[0]), X, y) == losses(network(*layers[1]), X, y)

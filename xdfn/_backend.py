@@ -409,6 +409,8 @@ def subtract(piece: Any, out: Array) -> None:
 
 def _subtract_product(a: Array, b: Array, out: Array) -> bool:
     """out -= a b by one call of the library's BLAS, if that can be; whether it was."""
+    if out.ndim != 2 or not a.dtype == b.dtype == out.dtype:
+        return False
     if isinstance(out, np.ndarray):
         return add_product(out, a, b, -1.0)
     library = _library(namespace(out))
@@ -519,8 +521,8 @@ overflow_is_fine = np.errstate(over="ignore")
 
 
 def computing(x: Array) -> AbstractContextManager[Any]:
-    """Where all computing with x takes place: on its device, without tape and without warnings, since the gradients are
-    our own and a divergence is reported at the end of the epoch.
+    """The context in which all computing with x takes place: on its device, without tape and without warnings, since
+    the gradients are our own and a divergence is reported at the end of the epoch.
     """
     library = _library(namespace(x))
     if library in ("torch", "cupy"):

@@ -106,7 +106,7 @@ class ByHand(OptimizerBase):
         return ()
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
-        return self.rule(p, g, self.name), ()
+        return self.rule(fresh(p), fresh(g), self.name), ()  # which it may keep
 
 
 optimizers: Registry[OptimizerBase] = Registry("optimizer", OptimizerBase)
