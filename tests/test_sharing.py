@@ -95,6 +95,16 @@ def test_a_rate_assigned_to_the_models_optimizer_takes_effect(data):
         network("adam").optimizer.lr = 0.1
 
 
+def test_a_rate_assigned_and_saved_takes_effect_after_loading(data, tmp_path):
+    X, y = data
+    model = network(Adam(lr=0.01)).fit(X, y, 2, verbose=None)
+    model.optimizer.lr = 0.1
+    model.save(tmp_path / "m.npz")
+    again = DFN.load(tmp_path / "m.npz").fit(X, y, 2, verbose=None)
+    assert again.history == model.fit(X, y, 2, verbose=None).history
+    assert again.layers["FC1"].optimizer.lr == 0.1
+
+
 def test_a_new_layer_takes_the_models_optimizer_and_no_old_memory(data):
     X, y = data
     model = network().fit(X, y, 2, verbose=None)

@@ -30,7 +30,7 @@ from xdfn.initializers import initializers
 from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
 from xdfn.network import Network, TrainState, folded, infer
-from xdfn.optimizers import OptimizerInitializer
+from xdfn.optimizers import OptimizerBase, OptimizerInitializer
 from xdfn.training import Report, epochs
 
 _PREDICT_ROWS = 1024  # rows that go through the network in one piece at inference
@@ -127,6 +127,13 @@ class DFN:
         self._optimizer = spec if spec is None or isinstance(spec, (str, type)) else copy.copy(rule)
         self._rule_key = key(rule)
 
+    def _rule(self) -> OptimizerBase:
+        """The optimizer as an object, after layers that take the model's have got what was assigned to its fields."""
+        rule = OptimizerInitializer(self.optimizer)()
+        if key(rule) != self._rule_key:
+            self.optimizer = self.optimizer
+        return rule
+
     # -- training --
 
     def fit(
@@ -217,9 +224,7 @@ class DFN:
             self._seed = random.new_seed()
         self._real = self._real or real_name(real_dtype(X))
         n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), self._real)
-        rule = OptimizerInitializer(self.optimizer)()
-        if key(rule) != self._rule_key:
-            self.optimizer = self.optimizer
+        rule = self._rule()
         for i, (name, layer) in enumerate(self.layers.items()):
             if not layer.is_initialized:
                 self._slots.pop(name, None)  # of a layer that stood in its place
@@ -515,6 +520,7 @@ class DFN:
         ValueError
             A part of your own has no registered name; `xdfn.register` gives it one.
         """
+        self._rule()
         specs = specs_of(self.layers)
         if losses.resolve(str(self.loss)) != self.loss:
             raise ValueError(
