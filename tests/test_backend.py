@@ -20,7 +20,7 @@ def test_subtracting_a_product(backend, rng, dtype, shapes):
     expected = backend.numpy(out).astype("f8") - backend.numpy(x).astype("f8").T @ backend.numpy(dz).astype("f8")
     if not seam.writes(out):
         pytest.skip("only where the library writes in place")
-    seam.subtract((x.mT, dz), out)
+    seam.subtract(1.0, (x.mT, dz), out)
     tolerance = {"f4": 1e-4, "f8": 1e-12}[dtype]  # products of up to 64 terms of size 1, in that precision
     np.testing.assert_allclose(backend.numpy(out), expected, rtol=tolerance, atol=tolerance)
 

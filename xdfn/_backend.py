@@ -16,7 +16,7 @@ from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as _device
 from array_api_compat import to_device as _to_device
 
-from xdfn import _numpy
+from xdfn import _cupy, _numpy
 from xdfn._blas import add_product
 from xdfn._pieces import in_pieces, keep_pages
 
@@ -401,23 +401,23 @@ def concatenate(pieces: Sequence[Any]) -> Array:
     return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
 
 
-def subtract(piece: Any, out: Array) -> None:
-    """out -= piece, an array or a pair (A, B), in place: the product needs no array of its own where BLAS can do so."""
-    if not isinstance(piece, tuple) or not _subtract_product(piece[0], piece[1], out):
-        out -= product(piece)
+def subtract(rate: float, piece: Any, out: Array) -> None:
+    """out -= rate piece, an array or a pair (A, B), in place; the product needs no array of its own where BLAS can."""
+    if not isinstance(piece, tuple) or not _subtract_product(rate, piece[0], piece[1], out):
+        out -= rate * product(piece)
 
 
-def _subtract_product(a: Array, b: Array, out: Array) -> bool:
-    """out -= a b by one call of the library's BLAS, if that can be; whether it was."""
+def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
+    """out -= rate a b by one call of the library's BLAS, if that can be; whether it was."""
     if out.ndim != 2 or not a.dtype == b.dtype == out.dtype:
         return False
     if isinstance(out, np.ndarray):
-        return add_product(out, a, b, -1.0)
+        return add_product(out, a, b, -rate)
     library = _library(namespace(out))
     if library == "torch":
-        out.addmm_(a, b, alpha=-1)
+        out.addmm_(a, b, alpha=-rate)
     elif library == "cupy":
-        importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-1.0, beta=1.0)
+        importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-rate, beta=1.0)
     return library in ("torch", "cupy")
 
 
@@ -561,10 +561,24 @@ def advance(
     loss = None
     for i in range(n_steps):
         rows = order[i * batch_size : (i + 1) * batch_size]
-        x_i, y_i = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
+        x_i, y_i = _rows(X, y, rows)
         w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
         state, loss = net.step(state, x_i, y_i, w_i, net.hyper(state.step), workspace)
     return state, loss
+
+
+def _rows(X: Array, y: Array, rows: Array) -> tuple[Array, Array]:
+    """A batch's rows of X and y."""
+    xp = namespace(X)
+    together = _cupy.take_rows(X, y, rows) if _library(xp) == "cupy" else None
+    return together or (xp.take(X, rows, axis=0), xp.take(y, rows, axis=0))
+
+
+def cross_entropy(z: Array, y: Array, weight: Any) -> tuple[Array, Array] | None:
+    """Its values (n,) and its gradient (n, m) by one kernel, if the library has that; see `losses.CrossEntropy`."""
+    if isinstance(z, np.ndarray) or not fuses(z):
+        return None
+    return _cupy.cross_entropy(z, y, weight)
 
 
 def _scan(

@@ -8,7 +8,7 @@ dz = w (prediction - y).
 import inspect
 from typing import Any, ClassVar
 
-from xdfn._backend import Array, arange, kernel, namespace
+from xdfn._backend import Array, arange, cross_entropy, kernel, namespace
 from xdfn._spec import Part, Registry, nearest, number_field
 from xdfn.activations import Affine, exp_limit, sigmoid, softmax
 
@@ -256,6 +256,9 @@ class CrossEntropy(ObjectiveBase):
         y = self.targets(y, z)
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
+        by_kernel = cross_entropy(z, y, weight)
+        if by_kernel is not None:
+            return xp.sum(by_kernel[0]), by_kernel[1]
         shifted, e = _shifted(z, xp.max(z, axis=-1, keepdims=True))
         w = weight if isinstance(weight, float) else xp.reshape(weight, (-1, 1))
         values, dz = _cross_entropy(shifted, e, xp.sum(e, axis=-1, keepdims=True), y, w)

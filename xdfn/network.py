@@ -134,8 +134,8 @@ class Network:
         self.pure = not any(layer.by_hand or layer.optimizer.by_hand for layer in layers)
         rules = [layer.optimizer for layer in bare]
         self.segments = self._segments(rules, [layer.params for layer in layers], since or [{} for _ in layers])
-        # plain SGD everywhere: lr goes into dz, a small array, instead of a pass over all gradients
-        self.folds_rate = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
+        # plain SGD everywhere: gradients go straight into the parameters, by one product each
+        self.plain = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
         self._key: Any = None
         self._workspaces: list[Workspace] = []
         # parameters whose gradients come from elsewhere: from layers, activations or losses that are not the library's
@@ -232,7 +232,7 @@ class Network:
 
     def _new_workspace(self, state: TrainState) -> Workspace:
         params_tree = self.unpack(state.params)
-        if self.folds_rate:  # the gradients go straight into the parameters
+        if self.plain:  # the gradients go straight into the parameters
             return Workspace(state.params, params_tree, (), ())
         if self._workspaces:  # the gradients of a step are gone when the next begins
             return Workspace(state.params, params_tree, *self._workspaces[0][2:])
@@ -302,18 +302,18 @@ class Network:
         gradients: LayerTree,
         hyper: Hyper,
         workspace: Workspace | None = None,
-        folded: bool = False,
     ) -> TrainState:
-        """The state after the optimizers' step with the gradients of all layers; `folded`: times the rate already."""
-        if folded and workspace is not None:
+        """The state after the optimizers' step with the gradients of all layers."""
+        plain = self.plain
+        if plain and workspace is not None:
             self._check(gradients)
             for segment in self.segments:
                 for e in segment.entries:
-                    subtract(gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
+                    subtract(hyper.rates[0][0], gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
             params, buffers, slots, sums, step, epoch, batch = state
             return TrainState(params, buffers, slots, sums, step + 1, epoch, batch + 1)
         moved = [
-            (p - g, s) if folded else move(segment.optimizer, p, g, s, rates, kind)
+            (p - rates[0] * g, s) if plain else move(segment.optimizer, p, g, s, rates, kind)
             for segment, p, g, s, rates, kind in zip(
                 self.segments,
                 state.params,
@@ -359,11 +359,9 @@ class Network:
         z, caches, layer_buffers = self.forward(params, state.buffers, x, hyper, weight)
         loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
         sums = {"loss": state.sums["loss"] + loss}
-        if self.folds_rate:
-            dz = dz * hyper.rates[0][0]
         gradients = self.backward(params, caches, dz)
         state = TrainState(state.params, layer_buffers, state.slots, sums, state.step, state.epoch, state.batch)
-        return self.update(state, gradients, hyper, workspace, self.folds_rate), loss
+        return self.update(state, gradients, hyper, workspace), loss
 
 
 def move(rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates, kind: Any = None) -> tuple[Array, Slots]:
