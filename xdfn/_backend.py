@@ -227,41 +227,10 @@ def uploads(arrays: Sequence[Array], parts: Iterator[Any], where: Place) -> Iter
     before.
     """
     if where.library == "cupy":
-        yield from _cupy_uploads(arrays, parts)
+        yield from _cupy.uploads(arrays, parts)
     else:
         for rows in parts:
             yield [put(np.take(x, rows, axis=0), where) for x in arrays]
-
-
-def _cupy_uploads(arrays: Sequence[Array], parts: Iterator[Any]) -> Iterator[list[Array]]:
-    """By way of two page-locked buffers on the host, two on the device, and a stream for the copies."""
-    cupy, cupyx = importlib.import_module("cupy"), importlib.import_module("cupyx")
-    main, copies = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
-    buffers: list[Any] = []  # for each of the two: (host, device) by array, its copy's end, its last use's end
-    try:
-        for i, rows in enumerate(parts):
-            if i < 2:
-                shapes = [(len(rows), *x.shape[1:]) for x in arrays]
-                pairs = [
-                    (cupyx.empty_pinned(shape, x.dtype), cupy.empty(shape, x.dtype))
-                    for shape, x in zip(shapes, arrays, strict=True)
-                ]
-                buffers.append((pairs, cupy.cuda.Event(), cupy.cuda.Event()))
-                buffers[-1][2].record(main)  # what the pool gave may still be in use on the main stream
-            pairs, copied, used = buffers[i % 2]
-            copied.synchronize()  # the copy before the last has left the host's buffer
-            copies.wait_event(used)
-            given = []
-            for x, (host, device) in zip(arrays, pairs, strict=True):
-                np.take(x, rows, axis=0, out=host[: len(rows)], mode="clip")  # "raise" would buffer the output
-                device[: len(rows)].set(host[: len(rows)], stream=copies)
-                given.append(device[: len(rows)])
-            copied.record(copies)
-            main.wait_event(copied)
-            yield given
-            used.record(main)
-    finally:  # the buffers may be given to others then
-        copies.synchronize()
 
 
 def has_float64(xp: ModuleType) -> bool:
@@ -429,25 +398,7 @@ def write(piece: Any, out: Array) -> None:
         out[...] = piece
 
 
-class _Kernel:
-    """A function of arrays and numbers as one kernel of CuPy's, and as it is where CuPy cannot make one of it."""
-
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self.plain, self.tried = function, False
-        self.kernel = importlib.import_module("cupy").fuse(kernel_name=f"xdfn_{name}")(function)
-
-    def __call__(self, *args: Any) -> Any:
-        if self.tried:
-            return self.kernel(*args)
-        self.tried = True
-        try:
-            return self.kernel(*args)
-        except Exception:  # from the tracer or the compiler, before anything is computed
-            self.kernel = self.plain
-            return self.plain(*args)
-
-
-_KERNELS: dict[Any, _Kernel] = {}
+_KERNELS: dict[Any, _cupy.Kernel] = {}
 
 
 def fuses(x: Array) -> bool:
@@ -463,7 +414,7 @@ def fused(key: Any, function: Callable[..., Any], like: Array) -> Callable[..., 
     if not fuses(like):
         return function
     if key not in _KERNELS:
-        _KERNELS[key] = _Kernel(key[0], function)
+        _KERNELS[key] = _cupy.Kernel(key[0], function)
     return _KERNELS[key]
 
 

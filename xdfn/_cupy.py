@@ -1,10 +1,14 @@
-"""The kernels for CuPy that no tracer makes of a Python function: a batch's rows of X and y in one launch, and
-cross-entropy over short rows. Each has a plain expression that stands in for it elsewhere, and a test that both agree.
+"""What is done in another way for CuPy, where every call is a launch: functions traced into one kernel, and two kernels
+that no tracer makes of a Python function, a batch's rows of X and y and cross-entropy over short rows. Each has a plain
+expression that stands in for it elsewhere, and a test that both agree. And copies to the device beside its work.
 """
 
 import functools
 import importlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 Array = Any
 
@@ -64,3 +68,52 @@ def cross_entropy(z: Array, y: Array, weight: Any) -> tuple[Array, Array] | None
     )
     kernel(z, y, weight, m, values, dz, size=n)
     return values, dz
+
+
+class Kernel:
+    """A function of arrays and numbers as one kernel of CuPy's, and as it is where CuPy cannot make one of it."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.plain, self.tried = function, False
+        self.kernel = importlib.import_module("cupy").fuse(kernel_name=f"xdfn_{name}")(function)
+
+    def __call__(self, *args: Any) -> Any:
+        if self.tried:
+            return self.kernel(*args)
+        self.tried = True
+        try:
+            return self.kernel(*args)
+        except Exception:  # from the tracer or the compiler, before anything is computed
+            self.kernel = self.plain
+            return self.plain(*args)
+
+
+def uploads(arrays: Sequence[Array], parts: Iterator[Any]) -> Iterator[list[Array]]:
+    """`_backend.uploads` by way of two page-locked buffers on the host, two on the device, and a stream of its own."""
+    cupy, cupyx = importlib.import_module("cupy"), importlib.import_module("cupyx")
+    main, copies = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
+    buffers: list[Any] = []  # for each of the two: (host, device) by array, its copy's end, its last use's end
+    try:
+        for i, rows in enumerate(parts):
+            if i < 2:
+                shapes = [(len(rows), *x.shape[1:]) for x in arrays]
+                pairs = [
+                    (cupyx.empty_pinned(shape, x.dtype), cupy.empty(shape, x.dtype))
+                    for shape, x in zip(shapes, arrays, strict=True)
+                ]
+                buffers.append((pairs, cupy.cuda.Event(), cupy.cuda.Event()))
+                buffers[-1][2].record(main)  # what the pool gave may still be in use on the main stream
+            pairs, copied, used = buffers[i % 2]
+            copied.synchronize()  # the copy before the last has left the host's buffer
+            copies.wait_event(used)
+            given = []
+            for x, (host, device) in zip(arrays, pairs, strict=True):
+                np.take(x, rows, axis=0, out=host[: len(rows)], mode="clip")  # "raise" would buffer the output
+                device[: len(rows)].set(host[: len(rows)], stream=copies)
+                given.append(device[: len(rows)])
+            copied.record(copies)
+            main.wait_event(copied)
+            yield given
+            used.record(main)
+    finally:  # the buffers may be given to others then
+        copies.synchronize()

@@ -17,9 +17,8 @@ class ActivationBase(Part):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if (
-            nearest(cls, ("pullback",), ("forward", "grad")) == 1
-        ):  # another function than that of an inherited short way
+        # another function than that of an inherited short way
+        if nearest(cls, ("pullback",), ("forward", "grad")) == 1:
             cls.pullback = ActivationBase.pullback  # type: ignore[method-assign]
 
     def forward(self, z: Array) -> Array:
