@@ -17,7 +17,7 @@ from array_api_compat import device as _device
 from array_api_compat import to_device as _to_device
 
 from xdfn import _cupy, _numpy
-from xdfn._blas import add_product
+from xdfn._blas import add_product, add_scaled
 from xdfn._pieces import in_pieces, keep_pages
 
 Array = Any
@@ -388,6 +388,15 @@ def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
     elif library == "cupy":
         importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-rate, beta=1.0)
     return library in ("torch", "cupy")
+
+
+def axpby(a: Any, x: Array, b: Any, y: Array) -> Array:
+    """a x + b y, under the name that BLAS gives it, for a number b. Consumes y, which holds the result where it can."""
+    if not isinstance(y, np.ndarray) or not add_scaled(a, x, b, y):
+        if b != 1.0:
+            y *= b
+        y += a * x
+    return y
 
 
 def write(piece: Any, out: Array) -> None:

@@ -1,8 +1,9 @@
-"""The one product for which NumPy has a routine but no function: C <- C + alpha A B, in one go. A step of plain SGD is
-just that, and a pass over the gradient and the weights is a third of what the step costs beside its products.
+"""Two things for which NumPy has a routine but no function. C <- C + alpha A B in one go: a step of plain SGD is just
+that, and a pass over the gradient and the weights is a third of what the step costs beside its products. And
+y <- a x + b y in one pass, of which Adam's step is made.
 
-The routine is called in the BLAS that NumPy itself has loaded, for two BLAS would each bring threads and fight over the
-cores. Where there is none to be found, or it fails a small test, `add_product` says so and nothing is lost.
+The routines are called in the BLAS that NumPy itself has loaded, for two BLAS would each bring threads and fight over
+the cores. Where there is none to be found, or it fails a small test, the functions here say so and nothing is lost.
 """
 
 import ctypes
@@ -15,8 +16,9 @@ import numpy as np
 Matrix = np.ndarray[Any, Any]
 
 _SMALLEST = 2**16  # multiplications, below which a call by way of ctypes costs more than it saves
+_SHORTEST = 2**14  # elements, the same for vectors
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # enumerations of CBLAS
-_NAMES = ("scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "scipy_cblas_{}gemm", "cblas_{}gemm")
+_NAMES = ("scipy_cblas_{}64_", "cblas_{}64_", "scipy_cblas_{}", "cblas_{}")
 
 
 def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: float) -> bool:
@@ -49,22 +51,44 @@ def _order(x: Matrix) -> tuple[int, int] | None:
     return (_TRANSPOSED, x.shape[0]) if x.flags.f_contiguous else None
 
 
-@functools.cache
-def _routine(char: str) -> Callable[..., None] | None:
-    """sgemm or dgemm for the dtype of that character, tested; None for other dtypes and where there is none."""
-    kind = {"f": ("s", ctypes.c_float, np.float32), "d": ("d", ctypes.c_double, np.float64)}.get(char)
-    if kind is None:
-        return None
-    letter, real, dtype = kind
+def add_scaled(a: float, x: Matrix, b: float, y: Matrix) -> bool:
+    """y <- a x + b y for long vectors (n,), in place, if that can be done here; whether it was."""
+    if y.ndim != 1 or y.shape[0] < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    routine = _vector_routine(y.dtype.char)
+    if routine is None or not (x.flags.c_contiguous and y.flags.c_contiguous):
+        return False
+    routine(y.shape[0], a, x.ctypes.data, 1, b, y.ctypes.data, 1)
+    return True
+
+
+_KINDS: dict[str, tuple[str, Any, Any]] = {
+    "f": ("s", ctypes.c_float, np.float32),
+    "d": ("d", ctypes.c_double, np.float64),
+}
+
+
+def _function(name: str) -> tuple[Callable[..., None], Any] | None:
+    """A function of the BLAS, and the type of its integers."""
     try:
         # asked of a module that is linked with the BLAS, the loader finds the BLAS's own functions
         library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
-        name = next(name for name in (n.format(letter) for n in _NAMES) if hasattr(library, name))
+        full = next(full for full in (n.format(name) for n in _NAMES) if hasattr(library, full))
     except (AttributeError, OSError, StopIteration):
         return None
-    integer = ctypes.c_int64 if name.endswith("64_") else ctypes.c_int
-    routine = getattr(library, name)
-    routine.restype = None
+    function = getattr(library, full)
+    function.restype = None
+    return function, ctypes.c_int64 if full.endswith("64_") else ctypes.c_int
+
+
+@functools.cache
+def _routine(char: str) -> Callable[..., None] | None:
+    """sgemm or dgemm for the dtype of that character, tested; None for other dtypes and where there is none."""
+    letter, real, dtype = _KINDS.get(char, ("", None, None))
+    found = _function(f"{letter}gemm") if letter else None
+    if found is None:
+        return None
+    routine, integer = found
     pointer = ctypes.c_void_p
     flags = [ctypes.c_int] * 3
     routine.argtypes = [*flags, *[integer] * 3, real, pointer, integer, pointer, integer, real, pointer, integer]
@@ -74,3 +98,18 @@ def _routine(char: str) -> Callable[..., None] | None:
         _ROW_MAJOR, _PLAIN, _PLAIN, 3, 4, 2, -1.0, a.ctypes.data, 2, b.ctypes.data, 4, 1.0, c.ctypes.data, 4
     )  # fmt: skip
     return routine if np.array_equal(c, expected) else None
+
+
+@functools.cache
+def _vector_routine(char: str) -> Callable[..., None] | None:
+    """saxpby or daxpby, tested, which not every BLAS has."""
+    letter, real, dtype = _KINDS.get(char, ("", None, None))
+    found = _function(f"{letter}axpby") if letter else None
+    if found is None:
+        return None
+    routine, integer = found
+    routine.argtypes = [integer, real, ctypes.c_void_p, integer, real, ctypes.c_void_p, integer]
+    x, y = np.arange(5, dtype=dtype), np.arange(5, 10, dtype=dtype)
+    expected = 2 * x - 3 * y
+    routine(5, 2.0, x.ctypes.data, 1, -3.0, y.ctypes.data, 1)
+    return routine if np.array_equal(y, expected) else None

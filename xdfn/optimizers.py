@@ -7,7 +7,7 @@ import math
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from xdfn._backend import Array, namespace
+from xdfn._backend import Array, axpby, namespace
 from xdfn._backend import copy as fresh
 from xdfn._spec import Field, Part, Registry, flag, nearest, number_field
 
@@ -321,17 +321,13 @@ class Adam(OptimizerBase):
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (m, v), (lr_t, eps_t) = slots, rates
-        m *= self.decay1
-        m += (1 - self.decay1) * g
+        m = axpby(1 - self.decay1, g, self.decay1, m)
         g *= g
-        g *= 1 - self.decay2
-        v *= self.decay2
-        v += g
+        v = axpby(1 - self.decay2, g, self.decay2, v)
         root = namespace(v).sqrt(v)
         root += eps_t
-        step = m / root
-        step *= lr_t
-        p -= step
+        m_hat = m / root
+        p = axpby(-lr_t, m_hat, 1.0, p)
         return p, (m, v)
 
 
