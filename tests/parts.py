@@ -53,6 +53,7 @@ OPTIMIZERS = {
     "SGD(lr=0.1, momentum=0.9)": 1 - 0.05 - 0.1 * (0.45 - 0.25),
     "SGD(lr=0.1, momentum=0.9, nesterov=True)": 1 - 0.1 * (0.5 + 0.45) - 0.1 * (-0.25 + 0.9 * (0.45 - 0.25)),
     "SGD(lr=0.1, weight_decay=0.5)": 0.9 - 0.1 * (-0.25 + 0.45),
+    "SGDW(lr=0.1, momentum=0.9, weight_decay=0.5)": 0.95 * (0.95 - 0.05) - 0.1 * (0.45 - 0.25),
     "Momentum(lr=0.1, momentum=0.9)": 1 - 0.05 + (-0.9 * 0.05 + 0.1 * 0.25),
     "AdaGrad(lr=0.1, eps=1e-07)": 1 - 0.1 * 0.5 / (0.5 + 1e-7) + 0.1 * 0.25 / (0.3125**0.5 + 1e-7),
     "RMSProp(lr=0.1, decay=0.9, eps=1e-07)": 1 - 0.05 / (0.025**0.5 + 1e-7) + 0.025 / (0.02875**0.5 + 1e-7),
@@ -89,4 +90,48 @@ LAYERS = [
     "FullyConnected(n_out=3, acti_fn='Sigmoid', init_w='std_normal(gain=0.5)', init_b='constant(value=0.1)')",
     "Softmax",
     "Dropout(rate=0.4)",
+    "GaussianNoise(std=0.3)",
+    "BatchNorm",
+    "BatchNorm(momentum=0.5, eps=0.01)",
+    "LayerNorm",
+    "PReLU",
+    "Maxout(n_out=3, n_pieces=4)",
+    "FullyConnected(n_out=2, acti_fn='Affine', init_w='he_normal', regularizer='L2(strength=0.1)')",
+    "Residual(layers=[\"FullyConnected(n_out=4, acti_fn='Tanh', init_w='glorot_uniform')\", 'BatchNorm', "
+    "'Dropout(rate=0.3)', \"FullyConnected(n_out=5, acti_fn='Affine', init_w='he_normal')\"])",
+]
+
+REGULARIZERS = ["L1(strength=0.3)", "L2(strength=0.2)", "L1L2(l1=0.3, l2=0.2)"]
+CONSTRAINTS = ["MaxNorm(limit=0.7)"]
+
+SCHEDULES = [
+    "ConstantRate(lr=0.3)",
+    "StepDecay(lr=0.8, length=3, factor=0.5)",
+    "ExponentialDecay(lr=0.8, length=2, factor=0.25)",
+    "InverseTimeDecay(lr=0.6, length=4)",
+    "LinearDecay(lr=0.4, length=8, end=0.2)",
+    "CosineDecay(lr=0.4, length=8, warmup=2, end=0.1)",
+    "OneCycle(lr=0.5, length=12, by='step')",
+    "ReduceOnPlateau(lr=0.3, factor=0.1, patience=10, monitor='loss')",
+]
+
+METRICS = [
+    "Accuracy",
+    "TopKAccuracy(k=2)",
+    "BalancedAccuracy",
+    "Precision",
+    "Recall",
+    "F1",
+    "MeanSquaredError",
+    "RootMeanSquaredError",
+    "MeanAbsoluteError",
+    "R2",
+]
+
+CALLBACKS = [
+    "EarlyStopping(monitor='val_loss', patience=3, min_delta=0.1, mode='min', restore_best=False)",
+    "Checkpoint(path='model.npz', monitor='val_accuracy')",
+    "CSVLog(path='log.csv')",
+    "LearningRateLog",
+    "ProgressBar(batches=True)",
 ]

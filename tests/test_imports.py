@@ -20,12 +20,18 @@ ORDER = [
         "random",
         "activations",
         "initializers",
-        "optimizers",
+        "regularizers",
         "losses",
+        "metrics",
+        "schedules",
+        "optimizers",
         "layers",
+        "normalization",
+        "units",
         "network",
     ),
-    *("data", "training", "checkpoint", "inspection", "datasets", "model", "plotting", "__init__"),
+    *("data", "training", "callbacks", "fitting", "checkpoint", "inspection", "datasets", "model", "plotting"),
+    "__init__",
 ]
 OPTIONAL = {"cupy", "torch", "jax", "jaxlib", "array_api_strict", "matplotlib", "pooch", "tqdm", "sklearn", "scipy"}
 

@@ -1,8 +1,10 @@
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 from parts import ACTIVATIONS, LAYERS, LOSSES
 
-from xdfn import DFN, ActivationBase, Dropout, FullyConnected, LayerBase, ObjectiveBase, check_gradients
+from xdfn import DFN, ActivationBase, Dropout, FullyConnected, LayerBase, ObjectiveBase, check_gradients, inspection
 from xdfn.inspection import _finest
 
 
@@ -199,3 +201,55 @@ def test_what_only_training_would_show_is_found(data):
         check_gradients(network(First(4, "tanh", "he_normal")), data[0], data[0] + 1)
     with pytest.raises(ValueError, match="multiple of weight"):
         check_gradients(network(FullyConnected(4, "tanh", "he_normal"), loss=Summed()), data[0], data[0] + 1)
+
+
+class Table(HTMLParser):
+    """The cells of a table by row, all tags and attributes, and the text beside the cells."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags, self.attributes, self.beside, self.open = [], [], set(), "", []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.open.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag  # each is closed, in the right order
+
+    def handle_data(self, data):
+        if self.open[-1:] in (["td"], ["th"]):
+            self.rows[-1][-1] += data
+        else:
+            self.beside += data
+
+
+def test_html_is_the_table_of_the_summary(data):
+    model = network("fc(1200, 'tanh', 'he_normal')", "batch_norm", "dropout(0.5)", "fc(3, 'affine', 'he_normal')")
+    for _ in ("with question marks", "with numbers"):
+        table = Table(inspection.html(model.layers, repr(model)))
+        assert [" ".join(row).split() for row in table.rows] == [line.split() for line in model.summary().splitlines()]
+        assert table.open == []
+        assert table.beside.split() == repr(model).split()
+        assert set(table.tags) == {"div", "code", "table", "thead", "tbody", "tfoot", "tr", "th", "td"}
+        assert table.attributes == {"style"}
+        assert ("?" in table.rows[1][-1]) is not model.is_initialized
+        model.initialize(data[0])
+    assert table.rows[1] == ["FC1", "FullyConnected, Tanh", "(n, 1200)", "6,000"]  # 4 * 1200 + 1200
+    assert table.rows[-1] == ["total", "", "", "12,003"]  # and 2 * 1200, and 1200 * 3 + 3
+
+
+def test_html_escapes_what_it_shows():
+    (layer,) = network("fc(3, 'affine', 'he_normal')").layers.values()
+    text = inspection.html({"<b>": layer}, "<script>alert('&amp;')</script>")
+    table = Table(text)
+    assert table.rows[1][0] == "<b>"
+    assert table.beside.strip() == "<script>alert('&amp;')</script>"
+    assert not {"b", "script"} & set(table.tags)

@@ -7,7 +7,10 @@ from xdfn._backend import product
 from xdfn.layers import layers
 
 N, N_IN = 6, 5
-CTX = Context(random.mask_key(5, 0, 3))
+
+
+def context(layer):
+    return Context(layer.keys(5, 0, 3))
 
 
 def made(spec):
@@ -19,14 +22,15 @@ def made(spec):
 @pytest.mark.parametrize("spec", LAYERS)
 def test_gradients_are_difference_quotients(spec, rng):
     layer, params, buffers = made(spec)
+    ctx = context(layer)
     x, h = rng.normal(size=(N, N_IN)), 1e-6
-    y, cache, _ = layer.apply(params, buffers, x, CTX)
+    y, cache, _ = layer.apply(params, buffers, x, ctx)
     dy = rng.normal(size=y.shape)
     dx, gradients = layer.pullback(params, cache, dy)
     assert layer.pullback(params, cache, dy, False)[1].keys() == gradients.keys() == params.keys()
 
     def value(x, params):
-        return np.sum(layer.apply(params, buffers, x, CTX)[0] * dy)
+        return np.sum(layer.apply(params, buffers, x, ctx)[0] * dy)
 
     r = rng.normal(size=x.shape)
     assert np.sum(dx * r) == pytest.approx((value(x + h * r, params) - value(x - h * r, params)) / (2 * h), rel=1e-7)
@@ -40,11 +44,12 @@ def test_gradients_are_difference_quotients(spec, rng):
 def test_gradients_are_those_of_jax(spec, rng):
     jax = pytest.importorskip("jax")
     layer, params, buffers = made(spec)
+    ctx = context(layer)
     x = rng.normal(size=(N, N_IN))
-    dy = rng.normal(size=layer.apply(params, buffers, x, CTX)[0].shape)
-    loss = lambda x, params: (layer.apply(params, buffers, x, CTX)[0] * dy).sum()  # noqa: E731
+    dy = rng.normal(size=layer.apply(params, buffers, x, ctx)[0].shape)
+    loss = lambda x, params: (layer.apply(params, buffers, x, ctx)[0] * dy).sum()  # noqa: E731
     dx, gradients = jax.grad(loss, (0, 1))(jax.numpy.asarray(x), jax.tree.map(jax.numpy.asarray, params))
-    ours = layer.pullback(params, layer.apply(params, buffers, x, CTX)[1], dy)
+    ours = layer.pullback(params, layer.apply(params, buffers, x, ctx)[1], dy)
     np.testing.assert_allclose(ours[0], dx, rtol=1e-9, atol=1e-12)
     for name in params:
         np.testing.assert_allclose(product(ours[1][name]), gradients[name], rtol=1e-9, atol=1e-12)
@@ -54,19 +59,20 @@ def test_gradients_are_those_of_jax(spec, rng):
 @pytest.mark.parametrize("spec", LAYERS)
 def test_values_are_numpys_on_every_library(backend, spec, rows, rng):
     layer, params, buffers = made(spec)
+    ctx = context(layer)
     x = rng.normal(size=(rows, N_IN))
-    y, cache, _ = layer.apply(params, buffers, x, CTX)
+    y, cache, _ = layer.apply(params, buffers, x, ctx)
     dy = rng.normal(size=y.shape)
     dx, gradients = layer.pullback(params, cache, dy)
-    there = {name: backend.array(p) for name, p in params.items()}
 
     def both(x, dy, *values):
-        p = dict(zip(params, values, strict=True))
-        y, cache, _ = layer.apply(p, {}, x, CTX)
+        p = dict(zip(params, values, strict=False))
+        y, cache, _ = layer.apply(p, dict(zip(buffers, values[len(params) :], strict=True)), x, ctx)
         dx, gradients = layer.pullback(p, cache, dy)
         return [y, dx, *(product(gradients[name]) for name in params)]
 
-    result = backend.call(both, backend.array(x), backend.array(dy), *there.values())
+    given = [x, dy, *params.values(), *buffers.values()]
+    result = backend.call(both, *map(backend.array, given))
     for ours, numpys in zip(result, [y, dx, *(product(gradients[name]) for name in params)], strict=True):
         np.testing.assert_allclose(backend.numpy(ours), numpys, rtol=1e-11, atol=1e-14)
 

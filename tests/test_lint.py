@@ -16,9 +16,10 @@ CREATING = {"zeros", "ones", "empty", "full", "arange", "linspace", "eye"}
 # the places that may read the device: the check of a fit's input, the end of an epoch and a batch that is printed,
 # calls that return a number, saving and moving; and what reads Python's numbers alone
 READING = {
-    "data.py": {"_check_values"},
-    "training.py": {"_epoch", "_read"},
-    "model.py": {"evaluate", "save", "_rows"},  # the last of NumPy's own arrays
+    "data.py": {"_check_values", "check_weights"},
+    "training.py": {"_read"},
+    "fitting.py": {"rows_of", "like_of", "_reader"},  # the second of NumPy's own arrays, the last if a callback asks
+    "model.py": {"evaluate", "save"},
     "inspection.py": {"check_gradients", "_quotient", "_worst_entry", "off_by", "_finest"},
     "layers.py": {"initialize"},
     "_backend.py": {"to_numpy", "move"},
@@ -28,12 +29,13 @@ NUMBERS = {  # float( of Python's numbers
     "random.py": set(),
     "activations.py": {"exp_limit"},
     "losses.py": {"_at_least_tiny"},
-    "network.py": {"hyper"},
+    "network.py": {"hyper", "rate"},
+    "data.py": {"row_weights"},
     "optimizers.py": {"_nadam_mu"},
     "training.py": {"_epoch"},  # of a batch's size
     "model.py": {"save"},  # of the history
     "_spec.py": {"number"},
-    "inspection.py": {"check_gradients"},
+    "inspection.py": {"check_gradients", "__call__"},  # the second of a schedule
 }
 
 

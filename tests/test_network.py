@@ -19,7 +19,7 @@ def network(x, model=None):
     model = (model or layers_of()).initialize(x)
     net = Network(list(model.layers.values()), model.loss, 5, x)
     params = net.pack([layer.params for layer in model.layers.values()])
-    return net, TrainState(params, ({}, {}, {}), net.pack_slots([{}] * 3, params), net.init_sums(x.dtype))
+    return net, TrainState(params, ({}, {}, {}), net.pack_slots([{}] * 3, params), (), net.init_sums(x.dtype))
 
 
 def test_a_step_goes_down_the_difference_quotient(rng):
@@ -36,7 +36,7 @@ def test_a_step_goes_down_the_difference_quotient(rng):
     r = rng.normal(size=p.shape)
     tree = net.unpack([p])
     _, caches, _ = net.forward(tree, state.buffers, x, hyper)
-    (g,) = net.gather(net.backward(tree, caches, loss(p)[1]), None)
+    (g,) = net.gather(net.backward(tree, caches, loss(p)[1]), tree, None)
     assert np.sum(g * r) == pytest.approx((loss(p + h * r)[0] - loss(p - h * r)[0]) / (2 * h), rel=1e-8)
 
 

@@ -3,15 +3,30 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts import ACTIVATIONS, INITIALIZERS, LAYERS, LOSSES, OPTIMIZERS
+from parts import (
+    ACTIVATIONS,
+    CALLBACKS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    LAYERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SCHEDULES,
+)
 
 from xdfn import SGD, ActivationInitializer, Adam, FullyConnected, OptimizerInitializer, ReLU, register
 from xdfn._spec import parse
 from xdfn.activations import ActivationBase, activations
+from xdfn.callbacks import callbacks
 from xdfn.initializers import initializers
 from xdfn.layers import layers
 from xdfn.losses import losses
+from xdfn.metrics import metrics
 from xdfn.optimizers import optimizers
+from xdfn.regularizers import constraints, regularizers
+from xdfn.schedules import schedules
 
 TABLES = [
     (activations, ACTIVATIONS),
@@ -19,6 +34,11 @@ TABLES = [
     (losses, LOSSES),
     (optimizers, OPTIMIZERS),
     (layers, LAYERS),
+    (regularizers, REGULARIZERS),
+    (constraints, CONSTRAINTS),
+    (schedules, SCHEDULES),
+    (metrics, METRICS),
+    (callbacks, CALLBACKS),
 ]
 ROWS = [(registry, spec) for registry, table in TABLES for spec in table]
 

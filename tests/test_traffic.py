@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from xdfn import DFN, Dropout, FullyConnected, _backend
+from xdfn import DFN, Dropout, FullyConnected, Residual, _backend
 
 strict = pytest.importorskip("array_api_strict")
 Array = type(strict.zeros(1))
@@ -35,12 +35,29 @@ def on_device(values, dtype):
     return strict.asarray(np.asarray(values, dtype), device=strict.Device("device1"))
 
 
+def everything():
+    """A layer of every kind, penalties, constraints, clipping, averages and a schedule."""
+    layers = [
+        "gaussian_noise(0.05)",
+        FullyConnected(16, "relu", "he_uniform", regularizer="l1l2", constraint="max_norm(2)"),
+        "batch_norm",
+        "dropout(0.2)",
+        Residual(["layer_norm", FullyConnected(16, "tanh", "glorot_uniform"), "dropout(0.1)"]),
+        "maxout(12, n_pieces=3)",
+        "prelu",
+        FullyConnected(10, "affine", "glorot_uniform"),
+    ]
+    more = {"clip_norm": 2.0, "clip_value": 1.0, "ema": 0.9}
+    return DFN(layers=layers, optimizer="adamw(lr='cosine(1e-3, 10)', weight_decay=0.1)", seed=0, **more)
+
+
 def networks():
     dropout = [FullyConnected(16, "relu", "he_uniform"), Dropout(0.2), FullyConnected(10, "affine", "glorot_uniform")]
     regression = [FullyConnected(16, "tanh", "he_uniform"), FullyConnected(10, "affine", "glorot_uniform")]
     return {
         "notebook": lambda: DFN(20, 10, seed=0),
         "dropout + adam": lambda: DFN(layers=dropout, optimizer="adam", seed=0),
+        "all kinds of layers": lambda: everything(),
         "regression": lambda: DFN(layers=regression, loss="squared_error", optimizer="rmsprop", seed=0),
     }
 
@@ -59,6 +76,24 @@ def test_an_epoch_reads_the_device_once_and_a_fit_once_more(reads, rng, name):
     assert sum(reads.values()) == 0
     model.evaluate(X, y, batch_size=10)
     assert sum(reads.values()) == 2  # the check of the input, and the result
+
+
+def test_validation_metrics_and_callbacks_cross_in_the_same_read(reads, rng):
+    X, y = on_device(rng.normal(size=(100, 8)), "float32"), on_device(np.eye(10)[rng.integers(0, 10, 100)], "float32")
+    model = everything()
+    more = {"metrics": ["accuracy", "f1", "top_k(3)"], "callbacks": ["early_stopping", "learning_rate_log"]}
+    model.fit(X, y, 1, 8, verbose=None, validation_data=(X, y), **more)
+    assert sum(reads.values()) == 3  # the checks of two inputs, and the epoch
+    reads.clear()
+    model.fit(X, y, 5, 8, verbose=None, validation_data=(X, y), **more)
+    assert sum(reads.values()) == 2 + 5
+    reads.clear()
+    weight = on_device(rng.random(100), "float32")
+    model.fit(X, y, 5, 8, None, validation_fraction=0.2, sample_weight=weight, class_weight="balanced", **more)
+    assert sum(reads.values()) == 3 + 5  # the check of the input, the labels, the weights
+    reads.clear()
+    model.predict(X, samples=3)
+    assert sum(reads.values()) == 0
 
 
 @pytest.mark.parametrize("name", networks())

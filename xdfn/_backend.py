@@ -393,7 +393,7 @@ def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
 def axpby(a: Any, x: Array, b: Any, y: Array) -> Array:
     """a x + b y, under the name that BLAS gives it, for a number b. Consumes y, which holds the result where it can."""
     if not isinstance(y, np.ndarray) or not add_scaled(a, x, b, y):
-        if b != 1.0:
+        if type(b) is not float or b != 1.0:  # a traced number cannot be asked
             y *= b
         y += a * x
     return y
@@ -492,7 +492,14 @@ def computing(x: Array) -> AbstractContextManager[Any]:
 
 
 def advance(
-    net: Any, state: Any, X: Array, y: Array, order: Array, batch_size: int, weight: Array | None = None
+    net: Any,
+    state: Any,
+    X: Array,
+    y: Array,
+    order: Array,
+    batch_size: int,
+    weight: Array | None = None,
+    clock: Any = (1, 1.0),
 ) -> tuple[Any, Array]:
     """Run the steps that `order` asks for, one for each `batch_size` of its rows; return the state and the last loss.
 
@@ -510,10 +517,13 @@ def advance(
         On the device of `X`.
     weight : array (n,), optional
         Weights of the rows, with mean 1.
+    clock : Clock
     """
     n_steps = order.shape[0] // batch_size
+    n_batches, share = clock
     if _compiles(namespace(X)) and net.pure:
-        hypers = [net.hyper(state.step + i) for i in range(n_steps)]
+        times = [(state.step + i, state.epoch + (state.batch + i) / n_batches, share) for i in range(n_steps)]
+        hypers = [net.hyper(*time) for time in times]
         return _scan(net, state, X, y, order, batch_size, weight, hypers)
     xp = namespace(X)
     keep_pages()
@@ -523,7 +533,8 @@ def advance(
         rows = order[i * batch_size : (i + 1) * batch_size]
         x_i, y_i = _rows(X, y, rows)
         w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
-        state, loss = net.step(state, x_i, y_i, w_i, net.hyper(state.step), workspace)
+        hyper = net.hyper(state.step, state.epoch + state.batch / n_batches, share)
+        state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
     return state, loss
 
 

@@ -68,7 +68,7 @@ _KINDS: dict[str, tuple[str, Any, Any]] = {
 }
 
 
-def _function(name: str) -> tuple[Callable[..., None], Any] | None:
+def _function(name: str) -> tuple[Any, Any] | None:
     """A function of the BLAS, and the type of its integers."""
     try:
         # asked of a module that is linked with the BLAS, the loader finds the BLAS's own functions

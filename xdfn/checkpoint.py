@@ -79,12 +79,34 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def nest(leaves: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `flatten`; params, buffers and slots are there even if empty."""
-    tree: dict[str, Any] = {"params": {}, "buffers": {}, "slots": {}}
+    """The reverse of `flatten`; what a model has is there even if empty."""
+    tree: dict[str, Any] = {"params": {}, "buffers": {}, "slots": {}, "averages": {}, "callbacks": {}}
     for path, value in leaves.items():
         *folders, name = path.split("/")
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
         node[name] = value
+    return tree
+
+
+def parted(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A tree of dicts as two: that of its arrays, and that of all else, which must be what JSON can hold."""
+    arrays: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            arrays[name], rest[name] = parted(value)
+        elif hasattr(value, "shape") and hasattr(value, "dtype"):
+            arrays[name] = value
+        else:
+            rest[name] = value
+    return arrays, rest
+
+
+def joined(arrays: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    """The reverse of `parted`."""
+    tree = dict(rest)
+    for name, value in arrays.items():
+        tree[name] = joined(value, rest.get(name, {})) if isinstance(value, dict) else value
     return tree

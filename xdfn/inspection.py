@@ -2,21 +2,33 @@
 hand are right.
 """
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xdfn._backend import Array, computing, has_float64, namespace, place, product, put, to_numpy
+from xdfn._spec import integer, number
+from xdfn.callbacks import Callback
 from xdfn.layers import LayerBase
 from xdfn.losses import ObjectiveBase, one_hot
 from xdfn.network import LayerTree, Network, folded
+from xdfn.schedules import ScheduleBase
 
 
 def summary(layers: Mapping[str, LayerBase]) -> str:
     """A table of the layers, their outputs and their numbers of parameters; `?` is not known yet."""
+    rows = _rows(layers)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _rows(layers: Mapping[str, LayerBase]) -> list[tuple[str, str, str, str]]:
+    """The cells of that table: the heads of the columns, a row for each layer, and the total."""
     rows, n_out = [("layer", "kind", "output", "parameters")], next(iter(layers.values())).n_in
     for name, layer in layers.items():
         n_out = n_out if layer.n_out is None else layer.n_out
@@ -25,9 +37,7 @@ def summary(layers: Mapping[str, LayerBase]) -> str:
         rows.append((name, kind, f"(n, {'?' if n_out is None else n_out})", count))
     known = all(layer.is_initialized for layer in layers.values())
     rows.append(("total", "", "", f"{sum(map(_count, layers.values())):,}" if known else "?"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return rows
 
 
 def _count(layer: LayerBase) -> int:
@@ -107,7 +117,7 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
 
     layers = list(probe.layers.values())
     net = Network(layers, probe.loss, probe._seed or 0, X)
-    hyper = net.hyper(0)
+    hyper = net.hyper(0, 0.0)
     params = [{k: xp.astype(v, x.dtype) + noise(v.shape, 0.01) for k, v in layer.params.items()} for layer in layers]
     buffers = [{k: xp.astype(v, x.dtype) for k, v in layer.buffers.items()} for layer in layers]
     x = x + noise(x.shape, 0.01)
@@ -170,6 +180,116 @@ def check_gradients(model: Any, X: Array, y: Array, *, seed: int = 0) -> float:
     return worst
 
 
+class RateSearch(NamedTuple):
+    """What `find_learning_rate` found.
+
+    Attributes
+    ----------
+    rates, losses : list of float
+        The rate of each step, and the loss of its batch, smoothed.
+    suggestion : float
+        A tenth of the rate at which the loss was least, the first tenth of the steps left out.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+class _Sweep(ScheduleBase):
+    """Rates from low to high, by the same factor in each of `length` steps."""
+
+    by = "step"
+
+    def __init__(self, low: float, high: float, length: int) -> None:
+        self.low, self.high, self.length = low, high, length
+
+    def __call__(self, t: float, history: Any = None) -> float:
+        return float(min(self.low * (self.high / self.low) ** (t / (self.length - 1)), self.high))
+
+
+class _Enough(Exception):  # noqa: N818  no error
+    """The sweep is over."""
+
+
+class _Losses(Callback):
+    """The losses of the batches, smoothed, until they explode."""
+
+    def __init__(self, length: int, smoothing: float) -> None:
+        self.length, self.smoothing = length, smoothing
+        self.mean = 0.0
+        self.losses: list[float] = []
+
+    def on_batch_end(self, model: Any, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
+        self.mean = self.smoothing * self.mean + (1 - self.smoothing) * loss()
+        value = self.mean / (1 - self.smoothing ** (len(self.losses) + 1))
+        if not math.isfinite(value) or (self.losses and value > 4 * abs(min(self.losses)) + 1):
+            raise _Enough
+        self.losses.append(value)
+        if len(self.losses) == self.length:
+            raise _Enough
+
+
+def find_learning_rate(
+    model: Any,
+    X: Array,
+    y: Array,
+    *,
+    low: float = 1e-6,
+    high: float = 10.0,
+    n_steps: int = 100,
+    batch_size: int = 64,
+    smoothing: float = 0.9,
+) -> RateSearch:
+    """Train a copy of the model with a rate that grows from step to step until the loss explodes.
+
+    Smith 2017, arXiv:1506.01186. `plotting.learning_rates` draws the result. The model is left as it is.
+
+    Parameters
+    ----------
+    model : DFN
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+    low, high : float
+        Between which the rates lie.
+    n_steps, batch_size : int
+    smoothing : float in [0, 1)
+        Of the losses, as a moving average.
+
+    Raises
+    ------
+    ValueError
+        Bounds that do not fit, or a loss that exploded in the first steps.
+
+    Examples
+    --------
+    >>> from xdfn import DFN
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> search = find_learning_rate(DFN(8, 2, optimizer="adam", init_w="he_normal", seed=0), X, (X[:, 0] > 0) * 1)
+    >>> 1e-3 < search.suggestion < 1
+    True
+    """
+    number("low", low, 0, open_low=True)
+    number("high", high, low, open_low=True)
+    number("smoothing", smoothing, 0, 1, open_high=True)
+    n_steps, probe = integer("n_steps", n_steps, 2), copy.copy(model).initialize(X)
+    if any(layer.optimizer.by_hand for layer in probe.layers.values()):
+        raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
+    for layer in probe.layers.values():
+        if hasattr(layer.optimizer, "lr"):
+            layer.optimizer.lr = _Sweep(low, high, n_steps)
+    seen = _Losses(n_steps, smoothing)
+    with contextlib.suppress(_Enough, FloatingPointError):
+        probe.fit(X, y, n_steps, batch_size, None, callbacks=[seen])
+    if len(seen.losses) < 2:
+        raise ValueError(f"the loss exploded at once, at a rate of low={low:g}: choose a smaller low")
+    sweep = _Sweep(low, high, n_steps)
+    rates = [sweep(t) for t in range(len(seen.losses))]
+    first = min(n_steps // 10, len(rates) - 1)  # chance makes the first means of a few batches small
+    best = min(range(first, len(rates)), key=seen.losses.__getitem__)
+    return RateSearch(rates, seen.losses, max(low, rates[best] / 10))
+
+
 def _finest(X: Array) -> Array:
     """X in float64 where the library can, else in float32."""
     xp = namespace(X)
@@ -205,3 +325,30 @@ def _worst_entry(what: str, a: Array, gradient: Any, f: Callable[[Array], Array]
             given = f"backward gives {gradient[index]:.6g}, the difference quotient is {quotient:.6g}"
             sentence = f"{what}{list(index)}: {given}"
     return sentence
+
+
+def html(layers: Mapping[str, LayerBase], title: str) -> str:
+    """The table of `summary` under a title, as HTML that stands by itself, for notebooks."""
+    from html import escape  # which importing the package need not pay for
+
+    def row(cells: tuple[str, ...], tag: str, style: str = "") -> str:
+        aligned = ("left", "left", "left", "right")
+        inner = (
+            f'<{tag} style="text-align: {side}{style}">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, aligned, strict=True)
+        )
+        return f"<tr>{''.join(inner)}</tr>"
+
+    head, *body, total = _rows(layers)
+    return "\n".join(
+        [
+            f'<div><code style="overflow-wrap: anywhere">{escape(title)}</code>',
+            "<table>",
+            f"<thead>{row(head, 'th')}</thead>",
+            "<tbody>",
+            *(row(cells, "td") for cells in body),
+            "</tbody>",
+            f"<tfoot>{row(total, 'td', '; border-top: 1px solid')}</tfoot>",
+            "</table></div>",
+        ]
+    )

@@ -30,6 +30,7 @@ from xdfn._spec import Field, Part, Registry, integer, key, nearest, number_fiel
 from xdfn.activations import ActivationBase, Affine, activations, softmax
 from xdfn.initializers import initializers
 from xdfn.optimizers import OptimizerBase, OptimizerInitializer, optimizers
+from xdfn.regularizers import ConstraintBase, RegularizerBase, constraints, is_weight, optional, regularizers
 
 Params = dict[str, Array]
 Buffers = dict[str, Array]
@@ -43,12 +44,18 @@ class Context(NamedTuple):
     ----------
     key : (int32, int32)
         Where this layer's random bits of this step come from (`random.uniform_bits`).
-    weight : float or array (n,)
-        The weights of the rows, as the loss gets them.
+    weight : float or array (n,), optional
+        The weights of the rows, as the loss gets them; none where all are alike.
+    share : float
+        The rows of this batch as a share of those of a full one.
+    training : bool
+        False where layers that draw do so at inference (`predict` with samples) and all else is as at inference.
     """
 
-    key: random.Key
+    key: random.Keys
     weight: Any = None
+    share: float = 1.0
+    training: bool = True
 
 
 class LayerBase(Part):
@@ -67,11 +74,15 @@ class LayerBase(Part):
     """
 
     prefix: ClassVar[str] = ""  # of its name within a model; the class's name if empty
-    draws: ClassVar[bool] = False  # whether `apply` uses the context's random key
+    draws: bool = False  # whether `apply` uses the context's random key
+    least_rows: int = 1  # of a full batch in training
+    inner: "tuple[LayerBase, ...]" = ()  # the layers that this one is made of
 
     n_in: int | None = None
     n_out: int | None = None
     acti_fn: ActivationBase | None = None
+    regularizer: RegularizerBase | None = None
+    constraint: ConstraintBase | None = None
     optimizer = optimizers.field()
 
     def __init__(self, optimizer: Any = None) -> None:
@@ -119,6 +130,14 @@ class LayerBase(Part):
         """
         raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
 
+    def keys(self, seed: int, *where: int) -> random.Keys:
+        """The key, or one for each of the inner layers that draw, of a step; see `random.mask_key`."""
+        return random.mask_key(seed, *where)
+
+    def rules(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]:
+        """The regulariser and the constraint of a parameter."""
+        return (self.regularizer, self.constraint) if is_weight(name) else (None, None)
+
     @property
     def by_hand(self) -> bool:
         """Whether this is a layer in the notebook's style: `forward`, defined nearer to its class than `apply`."""
@@ -145,7 +164,7 @@ class LayerBase(Part):
         self.params = {name: put(to_numpy(value), where, dtype) for name, value in params.items()}
         self.buffers = {name: put(to_numpy(value), where, dtype) for name, value in buffers.items()}
         self._made()
-        if type(self).apply.__module__ != __name__:
+        if not type(self).apply.__module__.startswith("xdfn."):
             self._try(where.xp.zeros((1, n_in), dtype=dtype, device=where.device))
 
     def _try(self, x: Array) -> None:
@@ -197,7 +216,7 @@ class LayerBase(Part):
             raise ValueError(f"{type(self).__name__} was made for inputs (n, {self.n_in}), got {tuple(X.shape)}")
         require_place(place(X), f"convert the parameters of {type(self).__name__} or the input", **self.params)
         seed = random.new_seed() if retain_derived and self.draws else 0
-        return self._forward(X, Context(random.mask_key(seed, 0, 0)) if retain_derived else None)
+        return self._forward(X, Context(self.keys(seed, 0, 0)) if retain_derived else None)
 
     def step_forward(self, X: Array, ctx: Context) -> Array:
         """`forward` as a step of training, in a given context."""
@@ -254,6 +273,7 @@ class LayerBase(Part):
         for name, part in vars(self).items():
             if isinstance(part, Part) and name not in ("optimizer", "_inherited"):
                 vars(new)[name] = copy.deepcopy(part)  # an activation shared by two layers would be changed in both
+        new.inner = tuple(layer.clone(bare=True) for layer in self.inner)
         if not bare:
             new.optimizer = copy.deepcopy(self.optimizer)
         elif not self.optimizer.by_hand:
@@ -336,7 +356,7 @@ class ByHand(LayerBase):
         return ByHand(self.layer.clone(bare=bare))
 
 
-def _initializer(name: str, spec: Any) -> Any:
+def initializer(name: str, spec: Any) -> Any:
     """The spec as given, after a look whether it is one."""
     initializers.resolve(spec)
     return spec
@@ -360,6 +380,10 @@ class FullyConnected(LayerBase):
         An optimizer of its own for this layer.
     init_b : str or InitializerBase
         The initialiser of b.
+    regularizer : str or RegularizerBase, optional
+        A penalty on W, such as ``"l2(1e-4)"``.
+    constraint : str or ConstraintBase, optional
+        What W is held to after each step, such as ``"max_norm(3)"``.
 
     Examples
     --------
@@ -374,14 +398,26 @@ class FullyConnected(LayerBase):
     prefix = "FC"
     n_out: int = Field(integer)  # type: ignore[assignment]
     acti_fn: ActivationBase = activations.field()  # type: ignore[assignment]
-    init_w = Field(_initializer)
-    init_b = Field(_initializer)
+    init_w = Field(initializer)
+    init_b = Field(initializer)
+    regularizer = optional(regularizers)
+    constraint = optional(constraints)
 
-    def __init__(self, n_out: int, acti_fn: Any, init_w: Any, optimizer: Any = None, init_b: Any = "zeros") -> None:
+    def __init__(
+        self,
+        n_out: int,
+        acti_fn: Any,
+        init_w: Any,
+        optimizer: Any = None,
+        init_b: Any = "zeros",
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> None:
         super().__init__(optimizer)
         self.n_out = n_out
         self.acti_fn = acti_fn
         self.init_w, self.init_b = init_w, init_b
+        self.regularizer, self.constraint = regularizer, constraint
 
     def fields(self) -> dict[str, Any]:
         resolved = {name: initializers.resolve(vars(self)[name]) for name in ("init_w", "init_b")}
@@ -419,6 +455,7 @@ class FullyConnected(LayerBase):
     @property
     def hyperparams(self) -> dict[str, Any]:
         later = {"init_b": self.init_b} if str(self.init_b) != "zeros" else {}
+        later |= {name: str(vars(self)[name]) for name in ("regularizer", "constraint") if vars(self)[name] is not None}
         return {
             "layer": "FullyConnected",
             "init_w": self.init_w,

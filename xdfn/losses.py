@@ -62,9 +62,12 @@ class ObjectiveBase(Part):
         """What `predict` answers for the scores z (n, m)."""
         return self.link(z)
 
-    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
-        """For a classifier: how many of the decisions on z are right, as a 0-d array, and of how many."""
-        raise NotImplementedError(f"{type(self).__name__} does not classify")
+    def labels(self, y: Array, n_out: int) -> Array:
+        """For a loss that chooses a class: the class numbers (n,) of the targets y."""
+        raise ValueError(
+            f"classes were asked for, and {self} with {n_out} outputs has none: they need cross_entropy, or "
+            "binary_cross_entropy with one output"
+        )
 
     def check_shape(self, y: Array, n_out: int) -> None:
         """Raise ValueError unless y has the shape and the kind of dtype of targets for `n_out` outputs."""
@@ -271,10 +274,8 @@ class CrossEntropy(ObjectiveBase):
     def decide(self, z: Array) -> Array:
         return namespace(z).argmax(z, axis=-1)
 
-    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
-        xp, classes = namespace(z), self.decide(z)
-        y = xp.astype(y, classes.dtype) if y.ndim == 1 else xp.argmax(y, axis=-1)
-        return xp.sum(xp.astype(classes == y, xp.int32)), z.shape[0]
+    def labels(self, y: Array, n_out: int) -> Array:
+        return y if y.ndim == 1 else namespace(y).argmax(y, axis=-1)
 
     def check_shape(self, y: Array, n_out: int) -> None:
         if n_out < 2:
@@ -348,10 +349,9 @@ class BinaryCrossEntropy(ObjectiveBase):
         xp = namespace(z)
         return xp.astype(z > 0, xp.int32)
 
-    def hits(self, y: Array, z: Array) -> tuple[Array, int]:
-        xp = namespace(z)
-        right = (z > 0) == (aligned(y, z) > 0.5)
-        return xp.sum(xp.astype(right, xp.int32)), z.shape[0] * z.shape[1]
+    def labels(self, y: Array, n_out: int) -> Array:
+        xp = namespace(y)
+        return xp.astype(xp.reshape(y, (-1,)) > 0.5, xp.int32) if n_out == 1 else super().labels(y, n_out)
 
     @staticmethod
     def loss(y_true: Array, y_pred: Array) -> Array:

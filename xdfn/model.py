@@ -3,6 +3,7 @@ the only thing here that changes; all below it are values and functions.
 """
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
@@ -14,6 +15,7 @@ from xdfn._backend import (
     move,
     namespace,
     place,
+    put,
     real_dtype,
     real_name,
     require_array,
@@ -24,16 +26,21 @@ from xdfn._backend import (
     tree_map,
 )
 from xdfn._backend import copy as fresh
-from xdfn._spec import Field, Fixed, as_given, integer, key
-from xdfn.data import Resident, Streamed, check_inputs, check_real, check_values, spans
+from xdfn._spec import Field, Fixed, as_given, integer, key, number
+from xdfn.data import check_inputs, check_real, check_values, check_weights, spans
+from xdfn.fitting import Fit, Validation, Weights, like_of, rows_of, told_of
 from xdfn.initializers import initializers
 from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
 from xdfn.losses import CrossEntropy, losses
-from xdfn.network import Network, TrainState, folded, infer
+from xdfn.metrics import Accuracy, MetricBase, resolve_metrics
+from xdfn.network import Extras, LayerTree, Network, Since, TrainState, folded, infer
 from xdfn.optimizers import OptimizerBase, OptimizerInitializer
-from xdfn.training import Report, epochs
+from xdfn.training import PIECE, MeanLoss, Measure
 
-_PREDICT_ROWS = 1024  # rows that go through the network in one piece at inference
+
+def _optional(low: float, high: float = math.inf, **bounds: bool) -> Field[float | None]:
+    """A `Field` of a number, or None."""
+    return Field(lambda name, value: None if value is None else number(name, value, low, high, **bounds))
 
 
 class DFN:
@@ -55,13 +62,22 @@ class DFN:
     seed : int, optional
         Where all randomness comes from: the same seed is the same network on every array library. None draws a seed
         from NumPy's global generator.
+    clip_value, clip_norm : float, optional
+        Cut each element of the gradients to +-clip_value; scale all of them together to a norm of at most clip_norm
+        (Pascanu et al. 2013, arXiv:1211.5063).
+    ema : float in [0, 1), optional
+        Keep a moving average of the parameters, a <- d a + (1 - d) p after every step t = 0, 1, ... with d = ema, or
+        (1 + t) / (10 + t) while that is less (Polyak and Juditsky 1992; the start as in TensorFlow). All inference,
+        that of a validation included, is with the averages; `layers` hold the parameters themselves.
 
     Attributes
     ----------
     layers : dict of LayerBase by name: ``"FC1"``, ``"FC2"``, ``"Dropout1"``, ...
         Between calls their `params` are the truth: read them, or assign to them.
     loss : ObjectiveBase
-    history : dict of lists, one value an epoch: ``"loss"``, the mean over the rows.
+    history : dict of lists, one value an epoch: ``"loss"``, the mean over the rows, ``"val_loss"`` and other values
+        that were asked for, NaN for epochs without.
+    stop_training : bool, which callbacks set to end the fit after the epoch
 
     Examples
     --------
@@ -76,6 +92,9 @@ class DFN:
 
     loss = Field(lambda name, spec: copy.deepcopy(losses.resolve(spec)))
     hidden_dims_1, hidden_dims_2, init_w, seed = Fixed(), Fixed(), Fixed(), Fixed()
+    clip_value = _optional(0, open_low=True)
+    clip_norm = _optional(0, open_low=True)
+    ema = _optional(0, 1, open_high=True)
 
     def __init__(
         self,
@@ -87,6 +106,9 @@ class DFN:
         *,
         layers: Sequence[Any] | None = None,
         seed: int | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        ema: float | None = None,
     ) -> None:
         if layers is None:
             if hidden_dims_1 is None or hidden_dims_2 is None:
@@ -101,16 +123,37 @@ class DFN:
         initializers.resolve(init_w)
         self.init_w, self.loss = init_w, loss
         self.seed = None if seed is None else integer("seed", seed, 0)
+        self.clip_value, self.clip_norm, self.ema = clip_value, clip_norm, ema
+        self._fit: Fit | None = None  # while one goes on
         self.layers = named(layers)
         self.optimizer = optimizer
         self.history: dict[str, list[float]] = {"loss": []}
         self._seed = self.seed  # the one in use
         self._step = self._epoch = 0
         self._slots: dict[str, dict[str, dict[str, Array]]] = {}  # by layer, parameter and name of the memory
-        self._since: dict[str, dict[str, tuple[str, int]]] = {}  # by layer and parameter: whose it is, from which step
+        # by layer and parameter: whose the memory is, from which step, and the schedule, from which step and epoch
+        self._since: dict[str, dict[str, tuple[str, int, str, int, int]]] = {}
+        self._averages: dict[str, dict[str, Array]] = {}
+        self._averaged: dict[str, dict[str, Array]] = {}  # the parameters that those are the averages of
+        self._remembered: dict[str, dict[str, Any]] = {}  # by callbacks of earlier fits
+        self._rate = math.nan
+        self.stop_training = False
         made = [value for layer in self.layers.values() for value in layer.params.values()]
         self._real = real_name(made[0].dtype) if made else ""  # the parameters' dtype, once they are made
         self._flat_targets = False  # whether y was (n,)
+
+    @property
+    def layers(self) -> dict[str, LayerBase]:
+        shown = self._fit and self._fit.shown()
+        if shown:  # callbacks see what training has come to; it goes on with arrays of its own
+            net, state = shown
+            with computing(state.params[0]):
+                self._unpack(net, fresh(state))
+        return self._layers
+
+    @layers.setter
+    def layers(self, layers: dict[str, LayerBase]) -> None:
+        self._layers = layers
 
     @property
     def optimizer(self) -> Any:
@@ -144,6 +187,12 @@ class DFN:
         batch_size: int = 64,
         verbose: bool | None = False,
         *,
+        sample_weight: Array | None = None,
+        class_weight: Any = None,
+        validation_data: Sequence[Array] | None = None,
+        validation_fraction: float | None = None,
+        metrics: Any = None,
+        callbacks: Sequence[Any] = (),
         check_input: bool = True,
         device: Any = None,
     ) -> Self:
@@ -161,6 +210,18 @@ class DFN:
         n_epochs, batch_size : int
         verbose : bool or None
             False: a line an epoch. True: also one a batch, for which the device is read each time. None: nothing.
+        sample_weight : array (n,), optional
+            What each row counts for: a row of weight 2 for as much as two equal rows, one of weight 0 for nothing.
+        class_weight : "balanced" or dict of class numbers and weights, optional
+            What the rows of a class count for, times sample_weight; "balanced" makes all classes count alike.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Rows on which ``history["val_loss"]`` and the metrics are measured after each epoch.
+        validation_fraction : float in (0, 1), optional
+            Or the share of the rows that is kept from training for it, of each class the same. Drawn by the seed.
+        metrics : str, MetricBase, function(y_true, y_pred), or a list or dict of these, optional
+            What else is measured there, such as ``"accuracy"``, which becomes ``history["val_accuracy"]``.
+        callbacks : sequence of str or Callback
+            What is told of each epoch, such as ``EarlyStopping("val_loss", patience=5)``.
         check_input : bool
             Look once for NaN, infinity and targets out of range.
         device : str, array or device, optional
@@ -180,42 +241,58 @@ class DFN:
             The loss or a parameter became NaN or infinite. After this or any other interruption the model is as it
             was at the end of the last good epoch.
         """
+        if self._fit is not None:
+            raise ValueError("fit was called by a callback of the same model's fit; fit a copy.copy(model) there")
         n_epochs, batch_size = integer("n_epochs", n_epochs, 0), integer("batch_size", batch_size)
-        report = Report(verbose)
+        told = told_of(callbacks, verbose)
         check_inputs(X_train, self._first.n_in, "X_train")
-        rows, like = self._rows(X_train, y_train, device)
-        before, done = self._snapshot(), False
+        with computing(X_train):
+            like = like_of(X_train, device)
+        before, done, complete = self._snapshot(), False, False
         with computing(like):
             try:
                 self.initialize(like)
                 self.check_targets(y_train, X_train)
                 if check_input:
                     self._check_values(X_train, y_train)
-                net = self._network(like)
-                good = self._pack(net, like)
+                weights = Weights(sample_weight, class_weight)
+                validation = Validation(validation_data, validation_fraction, metrics)
+                rows, measure = rows_of(self, X_train, y_train, like, weights, validation)
                 self._flat_targets = y_train.ndim == 1
-                for state, loss in epochs(net, good, rows, n_epochs, batch_size, report.on_batch):
-                    good, done = state, True
-                    self.history["loss"].append(loss)
-                    report.on_epoch(loss)
-                done = True
+                self._fit = Fit(self, rows, like, n_epochs, batch_size, measure, told)
+                self._fit.begin()
+                for state, values in self._fit.epochs():
+                    self._record(values)
+                    done = True
+                    self._fit.after_epoch(state, values)
+                done = complete = True
             finally:
-                if done:
-                    self._unpack(net, good)
+                fit, self._fit = self._fit, None
+                if done and fit is not None:
+                    self._unpack(fit.net, fit.good)
                 else:
                     self._restore(before)
+                if fit is not None:
+                    remembered = fit.end(complete)
+                    self._remembered = remembered if done else self._remembered
         return self
 
-    @staticmethod
-    def _rows(X: Array, y: Array, device: Any) -> tuple[Resident | Streamed, Array]:
-        """The rows as training takes them, and an array like X where the network is to be."""
-        where = place(X) if device is None else resolve_place(device)
-        if same_place(where, place(X)):
-            return Resident(X, y), X
-        if place(X).library != "numpy":
-            raise ValueError(f"X_train is on {place(X)}, expected NumPy arrays, which go to {where} by batches")
-        row = to_numpy(X[:1])  # of a memory-mapped file too
-        return Streamed(X, y, None, where), move(row.astype(real_name(real_dtype(X))), where)
+    def _differs_from(self, net: Network) -> bool:
+        """Whether the model is another than the one that is being trained, after a callback has looked at it."""
+        like = next(value for layer in self.layers.values() for value in layer.params.values())
+        return not self._network(like).same(net) or any(
+            layer.params.get(parameter) is not self._averaged[name].get(parameter)
+            for name, layer in self.layers.items()
+            for parameter in layer.shapes
+        )
+
+    def _record(self, values: dict[str, float]) -> None:
+        """The values of an epoch at the end of the history, NaN where there is none."""
+        n = max(map(len, self.history.values()))
+        for name in values:
+            self.history.setdefault(name, [math.nan] * n)
+        for name, column in self.history.items():
+            column.append(values.get(name, math.nan))
 
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
@@ -250,8 +327,11 @@ class DFN:
             vars(layer).clear()
             vars(layer).update(saved)
 
-    def _parameters(self, like: Array) -> list[dict[str, Array]]:
-        """The parameters by layer in the model's dtype, after a look at them: people may assign what they like."""
+    def _parameters(self, like: Array, averaged: bool = False) -> list[dict[str, Array]]:
+        """The parameters by layer in the model's dtype, after a look at them: people may assign what they like.
+
+        Or their averages, where there are such and nothing was assigned since.
+        """
         dtype, where, tree = getattr(namespace(like), self._real), place(like), []
         for name, layer in self.layers.items():
             tree.append(dict(layer.params))
@@ -270,6 +350,9 @@ class DFN:
                     raise ValueError(f"{what} must have shape {layer.shapes[parameter]}, got {tuple(value.shape)}")
                 if value.dtype != dtype:
                     tree[-1][parameter] = namespace(value).astype(value, dtype)
+                average = self._averages.get(name, {}).get(parameter) if averaged else None
+                if average is not None and value is self._averaged[name][parameter]:
+                    tree[-1][parameter] = average
         if not any(tree):
             raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
         return tree
@@ -281,27 +364,33 @@ class DFN:
             {parameter: self._start(name, parameter) for parameter in layer.params}
             for name, layer in self.layers.items()
         ]
-        return Network(list(self.layers.values()), self.loss, self._seed, like, since)
+        extras = Extras(self.clip_value, self.clip_norm, self.ema)
+        return Network(list(self.layers.values()), self.loss, self._seed, like, since, extras, self.history)
 
-    def _start(self, layer: str, parameter: str) -> int:
-        """The step at which a parameter's memory began; now, if its rule has none that it can go on with."""
+    def _start(self, layer: str, parameter: str) -> Since:
+        """When a parameter's memory began, and the schedule of its rate; now, if its rule can go on with neither."""
         rule, memory = self.layers[layer].optimizer, self._slots.get(layer, {})
         kept, shape = memory.get(parameter, {}), self.layers[layer].shapes[parameter]
-        if not rule.slots:
-            return 0
-        whose, since = self._since.get(layer, {}).get(parameter, ("", 0))
+        whose, since, of, step, epoch = self._since.get(layer, {}).get(parameter, ("", 0, "", 0, 0))
         fits = kept.keys() == set(rule.slots) and all(tuple(x.shape) == shape for x in kept.values())
-        if fits and whose == type(rule).__name__:
-            return since
-        memory.pop(parameter, None)
-        return self._step
+        if not rule.slots:
+            since = 0
+        elif not fits or whose != type(rule).__name__:
+            memory.pop(parameter, None)
+            since = self._step
+        if rule.schedule is None:
+            step, epoch = 0, 0
+        elif of != str(rule.schedule):
+            step, epoch = self._step, self._epoch
+        return Since(since, step, epoch)
 
     def _pack(self, net: Network, like: Array) -> TrainState:
         """The state of a run, as copies of what the layers and the model keep between runs."""
         params = net.pack(self._parameters(like))
         slots = net.pack_slots([self._slots.get(name, {}) for name in self.layers], params)
         buffers = tuple(fresh(layer.buffers) for layer in self.layers.values())
-        return TrainState(params, buffers, slots, net.init_sums(params[0].dtype), self._step, self._epoch)
+        averages = () if self.ema is None else net.pack(self._parameters(like, averaged=True))
+        return TrainState(params, buffers, slots, averages, net.init_sums(params[0].dtype), self._step, self._epoch)
 
     def _unpack(self, net: Network, state: TrainState) -> None:
         """The reverse."""
@@ -314,15 +403,57 @@ class DFN:
         self._slots = dict(zip(names, net.unpack_slots(state.slots), strict=True))
         self._since = {name: {} for name in names}
         for segment in net.segments:
-            for entry in segment.entries:
-                whose = type(self.layers[names[entry.layer]].optimizer).__name__
-                self._since[names[entry.layer]][entry.name] = whose, segment.since
-        self._step, self._epoch = state.step, state.epoch
+            for e in segment.entries:
+                whose, since = type(self.layers[names[e.layer]].optimizer).__name__, segment.since
+                schedule = "" if segment.schedule is None else str(segment.schedule)
+                self._since[names[e.layer]][e.name] = whose, since.memory, schedule, since.step, since.epoch
+        averages = net.unpack(state.averages) if state.averages else []
+        self._averages = dict(zip(names, averages, strict=False))
+        self._settle()
+        self._step, self._epoch, self._rate = state.step, state.epoch, net.rate
+
+    def _settle(self) -> None:
+        """Keep in mind which parameters the averages, and all else that training remembers, belong to."""
+        self._averaged = {name: dict(layer.params) for name, layer in self.layers.items()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of all that training has learned: parameters, buffers, averages, and the optimizer's memory."""
+        layers = self.layers.items()
+        tree = {
+            "params": {name: layer.params for name, layer in layers},
+            "buffers": {name: layer.buffers for name, layer in layers},
+            "averages": self._averages,
+            "slots": self._slots,
+        }
+        copied: dict[str, Any] = fresh(tree)
+        return copied
+
+    def put_back(self, snapshot: dict[str, Any]) -> None:
+        """Give the model copies of what a snapshot of it holds; the counts of its steps and epochs stay."""
+        tree = fresh(snapshot)
+        for name, layer in self.layers.items():
+            layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
+            layer.flush_gradients()
+        self._averages, self._slots = tree.get("averages", {}), tree.get("slots", {})
+        self._settle()
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step of `fit`, of the first layer that has parameters; NaN before."""
+        return self._rate if self._fit is None else self._fit.net.rate
 
     # -- inference --
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X: Array, *, samples: int | None = None) -> Any:
         """What the model takes the targets of X (n, n_in) to be.
+
+        Parameters
+        ----------
+        X : array (n, n_in)
+        samples : int, optional
+            How often to ask the network with layers that draw, such as Dropout, drawing anew as in training (Gal and
+            Ghahramani 2016, arXiv:1506.02142). The answer is then the pair of the mean and the standard deviation of
+            what `predict_proba` gives: how sure the model is.
 
         Returns
         -------
@@ -338,34 +469,87 @@ class DFN:
         Notes
         -----
         X is not searched for NaN, which would read the device: such rows have NaN probabilities, and some class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> model = DFN(layers=["fc(20, 'relu', 'he_normal')", "dropout(0.5)", "fc(3, 'affine', 'he_normal')"], seed=0)
+        >>> mean, spread = model.initialize(np.zeros((1, 4))).predict(np.ones((5, 4)), samples=10)
+        >>> mean.shape, bool((spread > 0).all())
+        ((5, 3), True)
         """
-        return self._shaped(self._map(X, self.loss.decide))
+        if samples is None:
+            return self._shaped(self._map(X, self.loss.decide))
+        n_samples = integer("samples", samples, 2)
+        if not any(layer.draws for layer in self.layers.values()):
+            raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
+        xp, pieces = namespace(X), []
+        self._ready(X)
+        with computing(X):
+            for start, stop in spans(X.shape[0], PIECE):
+                mean, squares = self._sample(X[start:stop, ...], n_samples, start)
+                pieces.append((mean, xp.sqrt(squares / n_samples)))
+            mean, spread = (parts[0] if len(parts) == 1 else xp.concat(parts) for parts in zip(*pieces, strict=True))
+        return self._shaped(mean), self._shaped(spread)
+
+    def _sample(self, X: Array, n_samples: int, start: int) -> tuple[Array, Array]:
+        """The mean of the samples, and the sum of their squared differences from it (Welford 1962)."""
+        mean = squares = None
+        for sample in range(n_samples):
+            for _, _, z in self._scores(X, PIECE, (sample, start)):
+                p = self.loss.link(z)
+                if mean is None:
+                    mean, squares = p, namespace(p).zeros_like(p)
+                    continue
+                d = p - mean
+                mean = mean + d / (sample + 1)
+                squares = squares + d * (p - mean)
+        return mean, squares
 
     def predict_proba(self, X: Array) -> Array:
         """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
         return self._shaped(self._map(X, self.loss.link))
 
-    def evaluate(self, X_test: Array, y_test: Array, batch_size: int = 128) -> float:
+    def evaluate(
+        self,
+        X_test: Array,
+        y_test: Array,
+        batch_size: int = 128,
+        *,
+        metric: Any = None,
+        sample_weight: Array | None = None,
+    ) -> float:
         """The share of right predictions for CrossEntropy and BinaryCrossEntropy, the mean loss otherwise.
 
         Several outputs of BinaryCrossEntropy are as many predictions a row.
         Reads the device twice: to look for NaN, infinity and targets out of range, and for the result.
+
+        Parameters
+        ----------
+        X_test, y_test : array (n, n_in), array (n,) or (n, n_out)
+        batch_size : int
+            Rows that go through the network in one piece.
+        metric : str, MetricBase or function(y_true, y_pred), optional
+            What to measure instead, such as ``"f1"``; ``"loss"`` is the mean loss.
+        sample_weight : array (n,), optional
         """
-        self._require_initialized()
-        check_inputs(X_test, self._first.n_in, "X_test")
+        self._ready(X_test, "X_test")
         self.check_targets(y_test, X_test)
         self._check_values(X_test, y_test)
-        total: Any = None
-        count = 0
+        what: MetricBase
+        if metric is None:
+            what = Accuracy() if self.loss.classifies else MeanLoss()
+        else:
+            what = MeanLoss() if isinstance(metric, str) and metric == "loss" else resolve_metrics({"": metric})[""]
+        what.check(self.loss, self._n_out)
+        weight = None
+        if sample_weight is not None:
+            weight = put(check_weights("sample_weight", sample_weight, X_test.shape[0]), place(X_test))
+        measure, rows = Measure(X_test, y_test, weight, self.loss, {"": what}), integer("batch_size", batch_size)
         with computing(X_test):
-            for start, stop, z in self._scores(X_test, integer("batch_size", batch_size)):
-                y = y_test[start:stop, ...]
-                if self.loss.classifies:
-                    part, n = self.loss.hits(y, z)
-                else:
-                    part, n = self.loss.value_and_grad(self.loss.targets(y, z), z, 1.0)[0], stop - start
-                total, count = part if total is None else total + part, count + n
-            return float(to_numpy(total)) / count
+            layers, params, buffers, dtype = self._at_inference(X_test)
+            numbers = measure.on_device(layers, params, buffers, place(X_test), dtype, rows)
+            return measure.values(to_numpy(numbers))[""]
 
     def activations(self, X: Array) -> dict[str, Array]:
         """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.
@@ -377,7 +561,7 @@ class DFN:
         >>> {name: a.shape for name, a in model.activations(np.zeros((5, 4))).items()}
         {'FC1': (5, 8), 'FC2': (5, 3)}
         """
-        x, params = self._at_inference(X)
+        x, params = self._inputs(X)
         return inspection.activations(self.layers, params, x)
 
     def input_gradients(self, X: Array, y: Array | None = None, *, output: int | None = None) -> Array:
@@ -399,7 +583,7 @@ class DFN:
         >>> model.input_gradients(np.zeros((1, 2)))
         array([[3., 3.]])
         """
-        x, params = self._at_inference(X)
+        x, params = self._inputs(X)
         if y is not None and output is None:
             self.check_targets(y, X)
             self._check_values(X, y)
@@ -410,31 +594,48 @@ class DFN:
             raise ValueError(f"output must be below {self._n_out}, the number of outputs, got {column}")
         return inspection.input_gradients(list(self.layers.values()), self.loss, params, x, y, column)
 
-    def _at_inference(self, X: Array) -> tuple[Array, list[dict[str, Array]]]:
-        """X in the model's dtype, and the parameters."""
+    def _ready(self, X: Array, name: str = "X") -> None:
         self._require_initialized()
-        check_inputs(X, self._first.n_in)
+        check_inputs(X, self._first.n_in, name)
+
+    def _inputs(self, X: Array) -> tuple[Array, list[dict[str, Array]]]:
+        """X in the model's dtype, and the parameters, at inference."""
+        self._ready(X)
         xp = namespace(X)
         with computing(X):
-            return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X)
+            return xp.astype(X, getattr(xp, self._real), copy=False), self._parameters(X, averaged=True)
 
     def _map(self, X: Array, function: Callable[[Array], Array]) -> Array:
         """A function of the scores, piece by piece."""
-        self._require_initialized()
-        check_inputs(X, self._first.n_in)
+        self._ready(X)
         pieces = []
         with computing(X):
-            for _, _, z in self._scores(X, _PREDICT_ROWS):
+            for _, _, z in self._scores(X, PIECE):
                 pieces.append(function(z))
             return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
 
-    def _scores(self, X: Array, rows: int) -> Iterator[tuple[int, int, Array]]:
-        """The scores of X[start:stop] with start and stop, piece by piece. To be called within `computing`."""
+    def _at_inference(self, X: Array) -> tuple[Sequence[LayerBase], LayerTree, LayerTree, Any]:
+        """Layers, parameters, buffers and dtype for inputs like X."""
         layers = folded(list(self.layers.values()), self.loss)
-        params, buffers = self._parameters(X), [layer.buffers for layer in self.layers.values()]
-        xp, dtype = namespace(X), getattr(namespace(X), self._real)
+        buffers = [layer.buffers for layer in self.layers.values()]
+        return layers, self._parameters(X, averaged=True), buffers, getattr(namespace(X), self._real)
+
+    def _scores(self, X: Array, rows: int, sample: tuple[int, ...] = ()) -> Iterator[tuple[int, int, Array]]:
+        """The scores of X[start:stop] with start and stop, piece by piece. To be called within `computing`.
+
+        Given the numbers of a sample, layers that draw do so.
+        """
+        layers, params, buffers, dtype = self._at_inference(X)
+        contexts: list[Context | None] = [None] * len(layers)
+        if sample:
+            seed = self._seed or 0
+            contexts = [
+                Context(layer.keys(seed, i, *sample), training=False) if layer.draws else None
+                for i, layer in enumerate(layers)
+            ]
         for start, stop in spans(X.shape[0], rows):
-            yield start, stop, infer(layers, params, buffers, xp.astype(X[start:stop, ...], dtype, copy=False))
+            x = namespace(X).astype(X[start:stop, ...], dtype, copy=False)
+            yield start, stop, infer(layers, params, buffers, x, contexts)
 
     def _shaped(self, prediction: Array) -> Array:
         """(n, 1) as (n,) where the targets were (n,)."""
@@ -460,7 +661,7 @@ class DFN:
                 Xs[name] = out
                 passes = len(layer.X)  # since the last update; the first draws as fit does in this step
                 again = (passes,) if passes else ()
-                out = layer.step_forward(out, Context(random.mask_key(seed, i, self._step, *again)))
+                out = layer.step_forward(out, Context(layer.keys(seed, i, self._step, *again)))
         return out, Xs
 
     def backward(self, grad: Array) -> tuple[Array, dict[str, Array]]:
@@ -501,11 +702,20 @@ class DFN:
             name: tree_map(lambda x: move(x, where), (layer.params, layer.buffers))
             for name, layer in self.layers.items()
         }
-        slots = tree_map(lambda x: move(x, where), self._slots)
+        slots, averages = (tree_map(lambda x: move(x, where), tree) for tree in (self._slots, self._averages))
+        remembered = _map_arrays(lambda x: move(x, where), self._remembered)
+        assigned = {
+            name
+            for name, layer in self.layers.items()
+            for parameter, value in layer.params.items()
+            if value is not self._averaged.get(name, {}).get(parameter)
+        }
         for name, layer in self.layers.items():
             layer.params, layer.buffers = moved[name]
             layer.flush_gradients()
-        self._slots = slots
+        self._slots, self._remembered = slots, remembered
+        self._averages = {name: tree for name, tree in averages.items() if name not in assigned}
+        self._settle()
         return self
 
     def to_numpy(self) -> Self:
@@ -531,14 +741,24 @@ class DFN:
             "params": {name: layer.params for name, layer in self.layers.items()},
             "buffers": {name: layer.buffers for name, layer in self.layers.items()},
             "slots": self._slots,
+            "averages": self._averages,
+            "callbacks": {},
         }
+        live = {} if self._fit is None else self._fit.states()
+        remembered: list[Any] = []
+        for i, (name, state) in enumerate({**self._remembered, **live}.items()):
+            arrays, rest = checkpoint.parted(state)
+            tree["callbacks"][str(i)] = arrays
+            remembered.append([name, rest])
         meta = {
+            "callbacks": remembered,
             "given": {
                 "hidden_dims_1": self.hidden_dims_1,
                 "hidden_dims_2": self.hidden_dims_2,
                 "optimizer": as_given(self.optimizer, OptimizerInitializer(self.optimizer)()),
                 "init_w": as_given(self.init_w, initializers.resolve(self.init_w)),
                 "seed": self.seed,
+                **{name: getattr(self, name) for name in _EXTRAS},
             },
             "layers": specs,
             "inherits": {name: layer.inherits for name, layer in self.layers.items()},
@@ -566,7 +786,8 @@ class DFN:
     @classmethod
     def _rebuild(cls, tree: dict[str, Any], meta: dict[str, Any]) -> Self:
         given = meta["given"]
-        model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"])
+        extras = {name: given.get(name) for name in _EXTRAS}
+        model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"], **extras)
         model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
         vars(model).update({name: given[name] for name in ("hidden_dims_1", "hidden_dims_2", "init_w")})
         model._optimizer, model._rule_key = given["optimizer"], key(OptimizerInitializer(given["optimizer"])())
@@ -579,7 +800,10 @@ class DFN:
             layer = model.layers[name]
             layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
             layer.adopt(n_in, n_out)
-        model._slots = tree["slots"]
+        model._slots, model._averages = tree["slots"], tree["averages"]
+        for i, (name, rest) in enumerate(meta.get("callbacks", [])):
+            model._remembered[name] = checkpoint.joined(tree["callbacks"].get(str(i), {}), rest)
+        model._settle()
         return model
 
     # -- what it says of itself --
@@ -601,6 +825,7 @@ class DFN:
             "hidden_dims_2": self.hidden_dims_2,
             **({} if short else {"layers": [str(layer) for layer in self.layers.values()]}),
             **({} if self.seed is None else {"seed": self.seed}),
+            **self._extras(),
             "components": {name: dict(layer.params) for name, layer in self.layers.items()},
         }
 
@@ -630,8 +855,15 @@ class DFN:
             **({"init_w=": repr(str(self.init_w))} if short else {}),
             "loss=": repr(str(self.loss)),
             **({} if self.seed is None else {"seed=": self.seed}),
+            **{f"{name}=": value for name, value in self._extras().items()},
         }
         return f"DFN({', '.join(f'{name}{value}' for name, value in body.items())})"
+
+    def _extras(self) -> dict[str, float]:
+        return {name: value for name in _EXTRAS if (value := getattr(self, name)) is not None}
+
+    def _repr_html_(self) -> str:
+        return inspection.html(self.layers, repr(self))
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # layers of one's own, or training one would move the other
@@ -663,6 +895,15 @@ class DFN:
     def _check_values(self, X: Array, y: Array) -> None:
         check_values(X, y, self.loss.limits(y, self._n_out), self.loss.unit_rows and y.ndim == 2)
 
+
+def _map_arrays(function: Callable[[Array], Array], tree: Any) -> Any:
+    """A tree with the function applied to its arrays, and all else as it is."""
+    if isinstance(tree, dict):
+        return {name: _map_arrays(function, value) for name, value in tree.items()}
+    return function(tree) if hasattr(tree, "shape") and hasattr(tree, "dtype") else tree
+
+
+_EXTRAS = ("clip_value", "clip_norm", "ema")
 
 # What a saved model's JSON holds of the state beside the arrays.
 _STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")

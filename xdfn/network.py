@@ -6,13 +6,16 @@ where that is what the library wants (`_backend.flat`); the layers see views.
 """
 
 import copy
+import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from xdfn import random
 from xdfn._backend import (
     Array,
+    axpby,
     concatenate,
     elementwise,
     flat,
@@ -31,6 +34,7 @@ from xdfn.layers import ByHand as ByHandLayer
 from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
 from xdfn.optimizers import ByHand, OptimizerBase, Rates, Slots
+from xdfn.schedules import ScheduleBase
 
 LayerTree = Sequence[dict[str, Any]]  # for each layer, something by the name of its parameters
 
@@ -43,6 +47,7 @@ class TrainState(NamedTuple):
     params : tuple of one array a segment
     buffers : tuple of one dict of arrays a layer
     slots : tuple of one tuple of arrays a segment, the optimizer's memory
+    averages : tuple of one array a segment, the moving averages of the parameters; empty without
     sums : dict of 0-d arrays: ``"loss"``, between steps the sum of their losses, between runs of equal steps the sum
         over the rows of the epoch so far
     step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
@@ -51,6 +56,7 @@ class TrainState(NamedTuple):
     params: tuple[Array, ...]
     buffers: tuple[dict[str, Array], ...]
     slots: tuple[tuple[Array, ...], ...]
+    averages: tuple[Array, ...]
     sums: dict[str, Array]
     step: int = 0
     epoch: int = 0
@@ -58,11 +64,12 @@ class TrainState(NamedTuple):
 
     def arrays(self) -> tuple[Any, ...]:
         """The part of the state that a compiled step carries."""
-        return self[:4]
+        return self[:5]
 
     def with_arrays(self, arrays: tuple[Any, ...], n_steps: int) -> "TrainState":
-        params, buffers, slots, sums = arrays
-        return TrainState(params, buffers, slots, sums, self.step + n_steps, self.epoch, self.batch + n_steps)
+        params, buffers, slots, averages, sums = arrays
+        step, batch = self.step + n_steps, self.batch + n_steps
+        return TrainState(params, buffers, slots, averages, sums, step, self.epoch, batch)
 
 
 class Entry(NamedTuple):
@@ -75,19 +82,51 @@ class Entry(NamedTuple):
     stop: int
 
 
+class Since(NamedTuple):
+    """From when on an optimizer moves a parameter."""
+
+    memory: int = 0  # the step before which it had no memory
+    step: int = 0  # where its schedule begins
+    epoch: int = 0
+
+
 class Segment(NamedTuple):
     """Parameters that one optimizer moves in one go."""
 
     optimizer: OptimizerBase
-    since: int  # the step before which it had no memory
+    schedule: ScheduleBase | None  # of its learning rate
+    since: Since
     entries: tuple[Entry, ...]
+
+
+class Clock(NamedTuple):
+    """What a run of equal batches is within an epoch.
+
+    Attributes
+    ----------
+    n_batches : batches an epoch
+    share : the rows of a batch as a share of those of a full one
+    """
+
+    n_batches: int = 1
+    share: float = 1.0
+
+
+class Extras(NamedTuple):
+    """What a step does beside the optimizers' moves, for the whole network; see `DFN`."""
+
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    ema: float | None = None
 
 
 class Hyper(NamedTuple):
     """The numbers of one step, computed on the host: Python numbers, or traced ones in a compiled step."""
 
     rates: tuple[Rates, ...]  # one a segment
-    keys: tuple[random.Key, ...]  # one a layer that draws
+    keys: tuple[random.Keys, ...]  # one a layer that draws
+    share: float  # of the batch, in rows of a full one
+    averaged: tuple[float, ...]  # how much of the averages stays, if there are any
 
 
 class Workspace(NamedTuple):
@@ -110,7 +149,9 @@ class Network:
     seed : int
     like : array
         Says on which library the network is to run.
-    since : for each layer, by parameter, the step before which its optimizer had no memory; 0 without it
+    since : for each layer, by parameter, from when on its optimizer moves it; from the start without it
+    extras : Extras
+    history : the values of the epochs so far by name, which schedules may look at
     """
 
     def __init__(
@@ -119,11 +160,13 @@ class Network:
         loss: ObjectiveBase,
         seed: int,
         like: Array,
-        since: Sequence[dict[str, int]] | None = None,
+        since: Sequence[dict[str, Since]] | None = None,
+        extras: Extras = Extras(),  # noqa: B008  a tuple
+        history: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         bare = [layer.clone(bare=True) for layer in layers]  # a snapshot, which keeps no array alive
         self.layers = folded(bare, loss)
-        for layer in self.layers:
+        for layer in _all(self.layers):
             g = layer.acti_fn  # the library's own; of an affine one there is nothing to fuse
             if fuses(like) and g and type(g).__module__ == ActivationBase.__module__ and not isinstance(g, Affine):
                 layer.acti_fn = Fused(g, like)
@@ -131,15 +174,27 @@ class Network:
         self.seed = seed
         self.place = place_of(like)
         self.flat = flat(self.place.xp)
-        self.pure = not any(layer.by_hand or layer.optimizer.by_hand for layer in layers)
+        self.extras, self.history = extras, history or {}
         rules = [layer.optimizer for layer in bare]
+        self._given = tuple(map(key, rules)), extras  # rates included
         self.segments = self._segments(rules, [layer.params for layer in layers], since or [{} for _ in layers])
+        by_hand = any(layer.by_hand or layer.optimizer.by_hand for layer in layers)
+        # a compiled step would keep the first rate of a rule that reads its schedule's value elsewhere than in `rates`
+        stale = any(s.schedule and "lr" not in s.optimizer.per_step for s in self.segments)
+        self.pure = not by_hand and not stale
+        entries = [(e, *self.layers[e.layer].rules(e.name)) for s in self.segments for e in s.entries]
+        self._penalties = [(e, penalty) for e, penalty, _ in entries if penalty is not None]
+        self._constraints = [(e, constraint) for e, _, constraint in entries if constraint is not None]
         # plain SGD everywhere: gradients go straight into the parameters, by one product each
-        self.plain = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
+        alike = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
+        ruled = self._penalties or extras.clip_value is not None or extras.clip_norm is not None
+        self.plain = alike and not ruled
         self._key: Any = None
+        self._watched: dict[int, tuple[int, float]] = {}  # by segment: epochs seen, and the rate that follows
         self._workspaces: list[Workspace] = []
         # parameters whose gradients come from elsewhere: from layers, activations or losses that are not the library's
-        parts = [(type(layer).pullback, layer.acti_fn and type(layer.acti_fn).pullback) for layer in self.layers]
+        whole = _all(self.layers)
+        parts = [(type(layer).pullback, layer.acti_fn and type(layer.acti_fn).pullback) for layer in whole]
         functions = [f for pair in parts for f in pair if f] + [type(self.loss).value_and_grad]
         foreign = any(not f.__module__.startswith("xdfn.") or f is ByHandLayer.pullback for f in functions)
         self._foreign = [e for segment in self.segments for e in segment.entries] if foreign else []
@@ -147,18 +202,18 @@ class Network:
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
     def _segments(
-        self, rules: Sequence[OptimizerBase], params: LayerTree, since: Sequence[dict[str, int]]
+        self, rules: Sequence[OptimizerBase], params: LayerTree, since: Sequence[dict[str, Since]]
     ) -> tuple[Segment, ...]:
         segments: dict[Any, Segment] = {}
         for i, of_layer in enumerate(rules):
             for name, value in params[i].items():
                 rule = ByHand(of_layer, name) if of_layer.by_hand else of_layer.for_parameter(name)
-                start = since[i].get(name, 0)
+                start = since[i].get(name, Since())
                 shared = (key(rule), start) if self.flat and not of_layer.by_hand else (i, name)
                 before = segments[shared].entries if shared in segments else ()
                 first = before[-1].stop if before else 0
                 entry = Entry(i, name, tuple(value.shape), first, first + math.prod(value.shape))
-                segments[shared] = Segment(rule, start, (*before, entry))
+                segments[shared] = Segment(rule, rule.schedule, start, (*before, entry))
         return tuple(segments.values())
 
     def key(self) -> Any:
@@ -166,14 +221,76 @@ class Network:
         if self._key is None:
             layers = tuple(layer.key() for layer in self.layers)
             rules = tuple((kind, segment.entries) for kind, segment in zip(self._kinds, self.segments, strict=True))
-            self._key = layers, key(self.loss, whole=True), rules
+            self._key = layers, key(self.loss, whole=True), rules, self.extras._replace(ema=None), self.plain
         return self._key
 
-    def hyper(self, step: int) -> Hyper:
-        """The numbers of a step, counted from 0."""
-        t = step + 1
-        rates = tuple(tuple(map(float, s.optimizer.rates(t - s.since))) for s in self.segments)
-        return Hyper(rates, tuple(random.mask_key(self.seed, i, step) for i in self._drawing))
+    def same(self, other: "Network") -> bool:
+        """Whether training goes on with the other as with this one."""
+        return self.key() == other.key() and self._given == other._given
+
+    def hyper(self, step: int, epoch: float | None = None, share: float = 1.0) -> Hyper:
+        """The numbers of a step.
+
+        Parameters
+        ----------
+        step : int
+            The steps before it.
+        epoch : float
+            The epochs before it; None outside of `fit`, where nobody counts them.
+        share : float
+            The rows of the batch as a share of those of a full one.
+        """
+        rates = []
+        for s in self.segments:
+            if s.schedule is not None:
+                s.optimizer.lr = self._scheduled(s, step, epoch)
+            rates.append(tuple(map(float, s.optimizer.rates(step + 1 - s.since.memory))))
+        keys = tuple([self.layers[i].keys(self.seed, i, step) for i in self._drawing])
+        ema = self.extras.ema  # at first the average would be little but the weights that it began with
+        averaged = () if ema is None else (min(ema, (1 + step) / (10 + step)),)
+        return Hyper(tuple(rates), keys, share, averaged)
+
+    def _scheduled(self, segment: Segment, step: int, epoch: float | None) -> float:
+        schedule, since = segment.schedule, segment.since
+        assert schedule is not None
+        if schedule.by == "epoch" and epoch is None:
+            raise ValueError(f"{schedule} counts epochs, of which only fit knows; give by='step'")
+        t = step - since.step if schedule.by == "step" else (epoch or 0.0) - since.epoch
+        if schedule.monitor is None:
+            lr = schedule(t)
+        else:
+            past = list(self.history.get(schedule.monitor, ()))[since.epoch :]
+            known, lr = self._watched.get(id(segment), (-1, math.nan))
+            if known != len(past):  # once an epoch
+                lr = schedule(t, {schedule.monitor: past})
+                self._watched[id(segment)] = len(past), lr
+        if not (math.isfinite(lr) and lr >= 0):
+            raise ValueError(f"lr: {schedule} gave {lr} at {schedule.by} {t:g}, expected a number of at least 0")
+        return lr
+
+    def look_ahead(self, step: int, epoch: int, n_epochs: int, n_batches: int, names: Sequence[str]) -> None:
+        """Ask the schedules for the rates of what is to come, so that a bad one is found before training starts.
+
+        Raises
+        ------
+        ValueError
+            A rate that is negative or no finite number, or a value that no epoch will have.
+        """
+        every = max(1, n_epochs * n_batches // 1000)
+        for s in self.segments:
+            if s.schedule is None:
+                continue
+            monitor = s.schedule.monitor
+            if monitor is not None and monitor not in names:
+                raise ValueError(f"lr: {s.schedule} monitors {monitor!r}, expected one of {', '.join(names)}")
+            if monitor is None:
+                for i in range(0, n_epochs * n_batches, every):
+                    self._scheduled(s, step + i, epoch + i / n_batches)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step, of the first segment; NaN for a rule without one."""
+        return float(vars(self.segments[0].optimizer).get("lr", math.nan))
 
     # -- between the state's segments and the layers' dicts --
 
@@ -251,7 +368,7 @@ class Network:
         keys = iter(hyper.keys) if hyper is not None else iter(())
         caches, after = [], []
         for layer, p, s in zip(self.layers, params, buffers, strict=True):
-            ctx = None if hyper is None else Context(next(keys) if layer.draws else (1, 0), weight)
+            ctx = None if hyper is None else Context(next(keys) if layer.draws else (1, 0), weight, hyper.share)
             x, cache, s = layer.apply(p, s, x, ctx)
             caches.append(cache)
             after.append(s)
@@ -266,8 +383,8 @@ class Network:
             dx, gradients[i] = self.layers[i].pullback(params[i], caches[i], dx, i > first)
         return gradients
 
-    def gather(self, gradients: LayerTree, workspace: Workspace | None) -> Sequence[Array]:
-        """The gradients by segment.
+    def gather(self, gradients: LayerTree, params: LayerTree, workspace: Workspace | None) -> Sequence[Array]:
+        """The gradients by segment, those of the regularisers included. Consumes them.
 
         Raises
         ------
@@ -279,7 +396,13 @@ class Network:
             for segment in self.segments:
                 for e in segment.entries:
                     write(gradients[e.layer][e.name], workspace.gradients_tree[e.layer][e.name])
+            for e, penalty in self._penalties:
+                gradient = workspace.gradients_tree[e.layer][e.name]
+                gradient += penalty.grad(params[e.layer][e.name])
             return workspace.gradients
+        for e, penalty in self._penalties:
+            of_layer = gradients[e.layer]
+            of_layer[e.name] = product(of_layer[e.name]) + penalty.grad(params[e.layer][e.name])
         pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
         return [concatenate(piece) if self.flat else product(piece[0]) for piece in pieces]
 
@@ -307,17 +430,17 @@ class Network:
         plain = self.plain
         if plain and workspace is not None:
             self._check(gradients)
-            for segment in self.segments:
+            for segment, (lr,) in zip(self.segments, hyper.rates, strict=True):
                 for e in segment.entries:
-                    subtract(hyper.rates[0][0], gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
-            params, buffers, slots, sums, step, epoch, batch = state
-            return TrainState(params, buffers, slots, sums, step + 1, epoch, batch + 1)
+                    subtract(lr, gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
+            return self._after(state, state.params, state.slots, hyper, workspace)
+        params_tree = self.unpack(state.params) if workspace is None else workspace.params_tree
         moved = [
             (p - rates[0] * g, s) if plain else move(segment.optimizer, p, g, s, rates, kind)
             for segment, p, g, s, rates, kind in zip(
                 self.segments,
                 state.params,
-                self.gather(gradients, workspace),
+                self._clipped(self.gather(gradients, params_tree, workspace)),
                 state.slots,
                 hyper.rates,
                 self._kinds,
@@ -325,9 +448,48 @@ class Network:
             )
         ]
         params = tuple(p for p, _ in moved) if workspace is None else workspace.params  # there `move` writes in place
-        return state._replace(
-            params=params, slots=tuple(s for _, s in moved), step=state.step + 1, batch=state.batch + 1
+        return self._after(state, params, tuple(s for _, s in moved), hyper, workspace)
+
+    def _after(
+        self,
+        state: TrainState,
+        params: tuple[Array, ...],
+        slots: tuple[Slots, ...],
+        hyper: Hyper,
+        workspace: Workspace | None,
+    ) -> TrainState:
+        """The state after the optimizers' moves: the weights where they are held to be, and averaged."""
+        if self._constraints and workspace is not None:
+            for e, constraint in self._constraints:
+                W = workspace.params_tree[e.layer][e.name]
+                W[...] = constraint.project(W)
+        elif self._constraints:
+            tree = self.unpack(params)
+            for e, constraint in self._constraints:
+                tree[e.layer][e.name] = constraint.project(tree[e.layer][e.name])
+            pieces = [[tree[e.layer][e.name] for e in segment.entries] for segment in self.segments]
+            params = tuple([concatenate(piece) if self.flat else piece[0] for piece in pieces])
+        averages = state.averages
+        if averages:
+            (kept,) = hyper.averaged
+            averages = tuple([axpby(1.0 - kept, p, kept, a) for p, a in zip(params, averages, strict=True)])
+        return TrainState(
+            params, state.buffers, slots, averages, state.sums, state.step + 1, state.epoch, state.batch + 1
         )
+
+    def _clipped(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        """The gradients by segment, each element cut to +-clip_value, all together scaled to at most clip_norm."""
+        clip_value, clip_norm, _ = self.extras
+        if clip_value is not None:
+            xp = namespace(gradients[0])
+            gradients = [xp.minimum(xp.maximum(g, -clip_value), clip_value) for g in gradients]
+        if clip_norm is not None:
+            xp = namespace(gradients[0])
+            squares = [xp.sum(g * g) for g in gradients]
+            norm = xp.sqrt(functools.reduce(operator.add, squares))
+            factor = clip_norm / xp.maximum(norm, clip_norm)
+            gradients = [g * factor for g in gradients]
+        return gradients
 
     def step(
         self,
@@ -360,7 +522,8 @@ class Network:
         loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
         sums = {"loss": state.sums["loss"] + loss}
         gradients = self.backward(params, caches, dz)
-        state = TrainState(state.params, layer_buffers, state.slots, sums, state.step, state.epoch, state.batch)
+        params_now, _, slots, averages, _, *counters = state
+        state = TrainState(params_now, layer_buffers, slots, averages, sums, *counters)
         return self.update(state, gradients, hyper, workspace), loss
 
 
@@ -379,11 +542,22 @@ def move(rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates, ki
     return p, tuple(memory[:n])
 
 
-def infer(layers: Sequence[LayerBase], params: LayerTree, buffers: LayerTree, x: Array) -> Array:
-    """Scores at inference."""
-    for layer, p, s in zip(layers, params, buffers, strict=True):
-        x, _, _ = layer.apply(p, s, x)
+def infer(
+    layers: Sequence[LayerBase],
+    params: LayerTree,
+    buffers: LayerTree,
+    x: Array,
+    contexts: Sequence[Context | None] | None = None,
+) -> Array:
+    """Scores at inference; layers that have a context draw."""
+    for layer, p, s, ctx in zip(layers, params, buffers, contexts or [None] * len(layers), strict=True):
+        x, _, _ = layer.apply(p, s, x, ctx)
     return x
+
+
+def _all(layers: Sequence[LayerBase]) -> list[LayerBase]:
+    """The layers and those that they are made of."""
+    return [part for layer in layers for part in (layer, *_all(layer.inner))]
 
 
 def folded(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:

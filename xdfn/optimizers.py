@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 from xdfn._backend import Array, axpby, namespace
 from xdfn._backend import copy as fresh
 from xdfn._spec import Field, Part, Registry, flag, nearest, number_field
+from xdfn.regularizers import is_weight
+from xdfn.schedules import ScheduleBase, lr_field
 
 Slots = tuple[Array, ...]
 Rates = tuple[float, ...]
@@ -30,8 +32,14 @@ class OptimizerBase(Part):
     slots: tuple[str, ...] = ()
     _shown: ClassVar[tuple[str, ...]] = ("lr",)
 
-    lr = number_field(0)
+    lr: float = lr_field()  # type: ignore[assignment]  # or a schedule, of which `rates` sees the number of the step
     weight_decay: float = 0.0
+
+    @property
+    def schedule(self) -> ScheduleBase | None:
+        """What the learning rate follows, if it is no number."""
+        lr: Any = vars(self).get("lr")
+        return lr if isinstance(lr, ScheduleBase) else None
 
     def rates(self, t: int) -> Rates:
         """The numbers that `apply` needs in step t = 1, 2, ...: Python arithmetic on the host."""
@@ -53,7 +61,7 @@ class OptimizerBase(Part):
 
     def for_parameter(self, name: str) -> Self:
         """This rule for a parameter of that name: without weight decay unless it is a matrix of weights, `W...`."""
-        if not self.weight_decay or name.startswith("W"):
+        if not self.weight_decay or is_weight(name):
             return self
         rule = copy.copy(self)
         rule.weight_decay = 0.0
@@ -82,7 +90,13 @@ class OptimizerBase(Part):
     def update(self, param: Array, param_grad: Array, param_name: str) -> Array:
         memory = self.__dict__.setdefault("_memory", {})
         t, slots = memory.get(param_name) or (0, self.init_slots(param))
-        p, slots = self.for_parameter(param_name).apply(fresh(param), fresh(param_grad), slots, self.rates(t + 1))
+        rule = self.for_parameter(param_name)
+        if rule.schedule is not None:
+            if rule.schedule.by == "epoch":
+                raise ValueError(f"{rule.schedule} counts epochs, of which only fit knows; give by='step'")
+            rule = copy.copy(rule)
+            rule.lr = self.schedule(t)  # type: ignore[misc]
+        p, slots = rule.apply(fresh(param), fresh(param_grad), slots, rule.rates(t + 1))
         memory[param_name] = t + 1, slots
         return p
 
@@ -100,6 +114,8 @@ class ByHand(OptimizerBase):
     elementwise = False
 
     def __init__(self, rule: OptimizerBase, name: str) -> None:
+        if rule.schedule is not None:
+            raise ValueError(f"{type(rule).__name__} defines update and so takes a number as lr, not a schedule")
         self.rule, self.name = rule, name
 
     def rates(self, t: int) -> Rates:
@@ -170,6 +186,9 @@ class SGD(OptimizerBase):
         (lr,) = rates
         if self.weight_decay:
             g += self.weight_decay * p
+        return self._move(p, g, slots, lr)
+
+    def _move(self, p: Array, g: Array, slots: Slots, lr: float) -> tuple[Array, Slots]:
         if self.momentum:
             (v,) = slots
             v *= self.momentum
@@ -179,6 +198,30 @@ class SGD(OptimizerBase):
         g *= lr
         p -= g
         return p, slots
+
+
+@optimizers.register()
+class SGDW(SGD):
+    """SGD after p <- (1 - lr weight_decay) p: decay that does not pass through the momentum.
+
+    Loshchilov and Hutter 2019, arXiv:1711.05101. Biases do not decay. With momentum 0 it is SGD with weight_decay.
+    """
+
+    _shown = ("lr", "weight_decay")
+
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.01
+    ) -> None:
+        super().__init__(lr, momentum, nesterov, weight_decay)
+
+    def rates(self, t: int) -> Rates:
+        return self.lr, 1 - self.lr * self.weight_decay
+
+    def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
+        lr, shrink = rates
+        if self.weight_decay:
+            p *= shrink
+        return self._move(p, g, slots, lr)
 
 
 @optimizers.register()

@@ -1,8 +1,10 @@
-"""Pictures: the network as a diagram, the curves of its training, the surface of its decisions. Needs matplotlib
-(`pip install matplotlib`), which is imported here and nowhere else. Each function draws into given axes or new ones,
-and returns them.
+"""Pictures: the network as a diagram, its weights as images, the curves of its training and of a search for its
+learning rate, the surface of its decisions, and what it takes for what. Needs matplotlib (`pip install matplotlib`),
+which is imported here and nowhere else. Each function draws into given axes or new ones, and returns them.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from xdfn._backend import Array, namespace, place, put, require_array, to_numpy
+from xdfn._spec import integer
 from xdfn.layers import LayerBase
 from xdfn.model import DFN
 
 _NEURONS = 16  # the widest layer that is drawn neuron by neuron
 _POINTS = 200  # of a surface, along each axis
+_EPOCHS = 30  # the most that are marked one by one
+_CLASSES = 20  # the most between which there is room for numbers
 
 
 def network(model: DFN, ax: Any = None) -> Any:
@@ -32,8 +37,7 @@ def network(model: DFN, ax: Any = None) -> Any:
     >>> [text.get_text() for text in ax.texts][:2]
     ['input\n2', 'FC1\n3 Sigmoid']
     """
-    if not model.is_initialized:
-        raise ValueError("the model has no parameters yet: call fit or initialize first")
+    _require_parameters(model)
     ax = ax or plt.figure(figsize=(1.9 * len(model.layers) + 2, 3.6), layout="constrained").subplots()
     first = next(iter(model.layers.values()))
     sizes, labels = [first.n_in or 0], [f"input\n{first.n_in}"]
@@ -59,6 +63,11 @@ def network(model: DFN, ax: Any = None) -> Any:
     return ax
 
 
+def _require_parameters(model: DFN) -> None:
+    if not model.is_initialized:
+        raise ValueError("the model has no parameters yet: call fit or initialize first")
+
+
 def _heights(size: int) -> "np.ndarray[Any, Any]":
     return np.linspace(1, -1, size) if size > 1 else np.zeros(1)
 
@@ -80,8 +89,81 @@ def _lines(ax: Any, column: int, W: "np.ndarray[Any, Any]") -> None:
     ax.add_collection(LineCollection(segments, linewidths=0.2 + 2.3 * strength, colors=colours, alpha=0.7))
 
 
+def weights(
+    model: DFN, layer: str | None = None, shape: tuple[int, int] | None = None, n: int = 64, ax: Any = None
+) -> Any:
+    r"""The weights into each unit of a layer as a small image: red for positive ones, blue for negative ones.
+
+    Images are apart by a line of one pixel and run row by row from the top. Each has a scale of its own, from minus
+    its largest weight to plus that.
+
+    Parameters
+    ----------
+    model : DFN
+    layer : str, optional
+        Its name; without one the first that has a matrix W (n_in, n_out), the columns of which are the images.
+    shape : (int, int), optional
+        Rows and columns of an image, n_in pixels in all; without it the image is a square.
+    n : int
+        How many units to show at most: the first ones.
+    ax : matplotlib axes, optional
+
+    Raises
+    ------
+    ValueError
+        The model has no parameters yet, the layer no matrix W, or n_in is no square and there is no shape that fits.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> ax = weights(DFN(3, 2, seed=0).initialize(np.zeros((1, 16))))
+    >>> ax.get_title(), ax.get_images()[0].get_array().shape
+    ('FC1: all 3 units\n4 × 4 weights into each', (9, 9))
+    """
+    _require_parameters(model)
+    matrices = {name: part.params["W"] for name, part in model.layers.items() if _has_matrix(part)}
+    if not matrices or (layer is not None and layer not in matrices):
+        asked = "" if layer is None else f": {layer!r}"
+        raise ValueError(f"no matrix W{asked}; layers that have one: {', '.join(matrices) or 'none'}")
+    layer = next(iter(matrices)) if layer is None else layer
+    W = to_numpy(matrices[layer])
+    n_in, units = W.shape
+    side = math.isqrt(n_in)
+    if shape is None and side * side != n_in:
+        raise ValueError(f"{layer} has {n_in} inputs, which make no square: give shape=(rows, columns)")
+    if shape is not None and not (isinstance(shape, (tuple, list)) and len(shape) == 2):
+        raise ValueError(f"shape must be (rows, columns), got {shape!r:.80}")
+    rows, columns = (integer("shape", size) for size in shape or (side, side))
+    if rows * columns != n_in:
+        raise ValueError(f"shape must have {n_in} pixels, one for each input of {layer}, got {rows} times {columns}")
+    count = min(integer("n", n), units)
+    across = min(count, math.ceil(math.sqrt(count * rows / columns)))  # so that all of it is about a square
+    down = math.ceil(count / across)
+    tiles = np.full((down * (rows + 1) - 1, across * (columns + 1) - 1), np.nan)
+    for j in range(count):
+        top, left = (j // across) * (rows + 1), (j % across) * (columns + 1)
+        image = W[:, j].reshape(rows, columns)
+        tiles[top : top + rows, left : left + columns] = image / max(float(np.abs(image).max()), 1e-30)
+    ax = ax or plt.figure(figsize=(5.4, 5), layout="constrained").subplots()
+    drawn = ax.imshow(tiles, cmap=plt.get_cmap("RdBu_r").with_extremes(bad="0.6"), vmin=-1, vmax=1)
+    bar = ax.get_figure().colorbar(drawn, ax=ax, shrink=0.5, ticks=[-1, 0, 1])
+    bar.ax.set_yticklabels(["-max", "0", "max"])
+    which = f"all {units} units" if count == units else f"the first {count} of {units} units"
+    ax.set_title(f"{layer}: {which}\n{rows} × {columns} weights into each", fontsize="medium")
+    ax.axis("off")
+    return ax
+
+
+def _has_matrix(layer: LayerBase) -> bool:
+    return "W" in layer.params and layer.params["W"].ndim == 2
+
+
 def history(model: DFN, ax: Any = None) -> Any:
-    """The curves of `model.history` over the epochs.
+    """The curves of `model.history` over the epochs: losses on the left, metrics on the right.
+
+    Epochs in which a value was not measured leave a gap. A thin line stands at the epoch with the lowest validation
+    loss. What is neither a loss nor of the validation, such as ``"lr"``, is left out.
 
     Examples
     --------
@@ -92,10 +174,129 @@ def history(model: DFN, ax: Any = None) -> Any:
     'epoch'
     """
     ax = ax or plt.figure(figsize=(5, 3.6), layout="constrained").subplots()
-    for name, values in model.history.items():
-        ax.plot(range(1, len(values) + 1), values, marker="o" if len(values) <= 30 else "", label=name)
+    curves = {name: np.asarray(values, np.float64) for name, values in model.history.items()}
+    measured = {name: values for name, values in curves.items() if np.isfinite(values).any() and name != "val_loss"}
+    handles = [_curve(ax, curves["loss"], "training", color="C0")]
+    validation = curves.get("val_loss", np.zeros(0))
+    finite = np.isfinite(validation)
+    if finite.any():
+        handles.append(_curve(ax, validation, "validation", color="C1"))
+        best = int(np.argmin(np.where(finite, validation, np.inf))) + 1
+        label = f"best epoch: {best}"
+        handles.append(ax.axvline(best, color="0.5", linewidth=0.8, linestyle=":", zorder=1, label=label))
+    metrics = [name.removeprefix("val_") for name in measured if name.startswith("val_")]
+    if metrics:
+        right = ax.twinx()
+        for i, name in enumerate(metrics):
+            label = f"validation {name.replace('_', ' ')}"
+            handles.append(_curve(right, measured[f"val_{name}"], label, color=f"C{i + 2}", linestyle="--"))
+        right.set_ylabel(metrics[0].replace("_", " ") if len(metrics) == 1 else "metrics")
     ax.set(xlabel="epoch", ylabel=f"mean {type(model.loss).__name__}")
+    if metrics:  # above, for the best place within would be sought without a look at the curves of the right axes
+        ax.legend(
+            handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize="small", frameon=False
+        )
+    else:
+        ax.legend(handles=handles)
+    return ax
+
+
+def _curve(ax: Any, values: "np.ndarray[Any, Any]", label: str, **style: Any) -> Any:
+    """A line over the epochs, with points where there are few of them or a line could not show them."""
+    measured = np.pad(np.isfinite(values), 1)
+    alone = measured[1:-1] & ~measured[:-2] & ~measured[2:]
+    marker = "o" if len(values) <= _EPOCHS or alone.any() else ""
+    return ax.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label, **style)[0]
+
+
+def learning_rates(search: Any, ax: Any = None) -> Any:
+    """The losses of a search for a learning rate over the rates, with a line at the rate that it suggests.
+
+    Losses far above the first ones, at which training breaks down, are cut off.
+
+    Parameters
+    ----------
+    search : what the search returns, with `rates` and `losses`, lists of equal length, and `suggestion`
+    ax : matplotlib axes, optional
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> ax = learning_rates(SimpleNamespace(rates=[0.01, 0.1, 1.0], losses=[2.0, 1.0, 9.0], suggestion=0.1))
+    >>> ax.get_xscale(), ax.get_legend().get_texts()[0].get_text()
+    ('log', 'suggestion 0.1')
+    """
+    ax = ax or plt.figure(figsize=(5, 3.6), layout="constrained").subplots()
+    losses = np.asarray(search.losses, np.float64)
+    ax.plot(search.rates, losses, linewidth=1)
+    ax.axvline(search.suggestion, color="C3", linestyle="--", label=f"suggestion {search.suggestion:.3g}")
+    finite = losses[np.isfinite(losses)]
+    if finite.size:
+        low, high = finite.min(), finite[: math.ceil(len(finite) / 5)].max()
+        margin = 0.15 * (high - low) or 0.1 * abs(high) or 1.0
+        ax.set_ylim(low - margin, high + margin)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
     ax.legend()
+    return ax
+
+
+def confusion_matrix(model: DFN, X: Array, y: Array, ax: Any = None, labels: Sequence[Any] | None = None) -> Any:
+    """How often each class, a row, is taken for each class, a column; the colour is the share of the row.
+
+    Parameters
+    ----------
+    model : DFN
+        With CrossEntropy, or BinaryCrossEntropy and one output.
+    X : array (n, n_in)
+    y : array (n,) or (n, n_out)
+        Targets as for `fit`.
+    ax : matplotlib axes, optional
+    labels : sequence, optional
+        The names of the classes; else their numbers.
+
+    Raises
+    ------
+    ValueError
+        The model does not choose a class for each row, or X, y or labels do not fit.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> X, y = np.eye(2), np.asarray([0, 1])
+    >>> ax = confusion_matrix(DFN(3, 2, optimizer="adam(lr=0.1)", seed=0).fit(X, y, 50, verbose=None), X, y)
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '0', '0', '1']
+    """
+    if not model.loss.classifies:
+        raise ValueError(f"a confusion matrix needs a loss that classifies, such as cross_entropy, got {model.loss}")
+    predicted = to_numpy(model.predict(X))
+    model.check_targets(y, X)
+    model._check_values(X, y)
+    true = to_numpy(model.loss.labels(y, model._n_out)).astype(np.int64)
+    classes = max(2, model._n_out)
+    names = [str(name) for name in (range(classes) if labels is None else labels)]
+    if len(names) != classes:
+        raise ValueError(f"labels must have {classes} names, one for each class, got {len(names)}")
+    pairs = true * classes + predicted.reshape(-1).astype(np.int64)
+    counts = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.4 + 0.34 * min(classes, _CLASSES)
+    ax = ax or plt.figure(figsize=(size + 1, size), layout="constrained").subplots()
+    drawn = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.get_figure().colorbar(drawn, ax=ax, label="share of the true class", shrink=0.9)
+    if classes <= _CLASSES:
+        longest = len(str(counts.max()))
+        for i, j in np.ndindex(counts.shape):
+            colour = "white" if share[i, j] > 0.5 else "black" if counts[i, j] else "0.65"
+            font = 10 if longest <= 3 else 8 if longest <= 5 else 6
+            ax.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour, fontsize=font)
+        tilted = max(map(len, names)) > 2
+        ax.set_xticks(range(classes), names, rotation=45 if tilted else 0, ha="right" if tilted else "center")
+        ax.set_yticks(range(classes), names)
+    ax.set(xlabel="predicted class", ylabel="true class")
     return ax
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 # Purposes. A number once given is never reused: saved models depend on it.
-WEIGHTS, ORDER, MASK = 0, 1, 2
+WEIGHTS, ORDER, MASK, SPLIT = 0, 1, 2, 3
 
 
 def new_seed() -> int:
@@ -77,6 +77,7 @@ def hash_ints(*values: int) -> int:
 
 
 Key = tuple[int, int]
+Keys = Any  # a Key, or a tuple of them
 
 
 def mask_key(seed: int, layer: int, step: int, *again: int) -> Key:
@@ -101,6 +102,17 @@ def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
     """
     (x,) = elementwise(("mix",), _mix, arange(math.prod(shape), "int32", like), numbers=key)
     return namespace(like).reshape(x, shape)
+
+
+def normal(key: Key, shape: tuple[int, ...], like: Array) -> Array:
+    """Numbers of the standard normal distribution, of `shape`, dtype and device of `like`.
+
+    sqrt(-2 log u) cos(2 pi v) with u and v from `uniform_bits` (Box and Muller 1958, doi:10.1214/aoms/1177706645).
+    """
+    xp = namespace(like)
+    bits = uniform_bits(key, (2, *shape), like)
+    u, v = (xp.astype(half, like.dtype) * 2.0**-32 for half in (bits[0, ...], bits[1, ...]))
+    return xp.sqrt(-2.0 * xp.log(u + (0.5 + 2.0**-33))) * xp.cos(2.0 * math.pi * v)
 
 
 def _mix(x: Array, stride: Any, offset: Any) -> tuple[Array]:
