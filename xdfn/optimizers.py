@@ -358,19 +358,19 @@ class Adam(OptimizerBase):
         self.eps = eps
 
     def rates(self, t: int) -> Rates:
-        # with both corrections drawn out of the quotient: lr m^ / (sqrt(v^) + eps) = lr_t m / (sqrt(v) + eps_t)
+        # with both corrections drawn out of the quotient: -lr m^ / (sqrt(v^) + eps) = step_t m / (sqrt(v) + eps_t)
         scale = math.sqrt(1 - self.decay2**t)
-        return self.lr * scale / (1 - self.decay1**t), self.eps * scale
+        return -self.lr * scale / (1 - self.decay1**t), self.eps * scale
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
-        (m, v), (lr_t, eps_t) = slots, rates
+        (m, v), (step_t, eps_t) = slots, rates
         m = axpby(1 - self.decay1, g, self.decay1, m)
         g *= g
         v = axpby(1 - self.decay2, g, self.decay2, v)
         root = namespace(v).sqrt(v)
         root += eps_t
         m_hat = m / root
-        p = axpby(-lr_t, m_hat, 1.0, p)
+        p = axpby(step_t, m_hat, 1.0, p)
         return p, (m, v)
 
 
