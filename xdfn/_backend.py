@@ -294,19 +294,24 @@ def copy(tree: Tree, out: Tree | None = None) -> Tree:
 def _leaf(tree: Tree) -> Array | None:
     """The first array of a tree."""
     if isinstance(tree, (tuple, list, dict)):
-        leaves = map(_leaf, tree.values() if isinstance(tree, dict) else tree)
-        return next((leaf for leaf in leaves if leaf is not None), None)
+        for branch in tree.values() if isinstance(tree, dict) else tree:
+            leaf = _leaf(branch)
+            if leaf is not None:
+                return leaf
+        return None
     return None if isinstance(tree, int) else tree
 
 
 def _copy(tree: Tree, out: Tree | None) -> Tree:
-    if isinstance(tree, int) or (isinstance(tree, (dict, tuple)) and not tree):
+    if isinstance(tree, tuple):
+        if not tree:
+            return tree
+        values = [_copy(value, None if out is None else out[i]) for i, value in enumerate(tree)]
+        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
+    if isinstance(tree, int):
         return tree
     if isinstance(tree, dict):
-        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        values = [_copy(value, out[i] if out else None) for i, value in enumerate(tree)]
-        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
+        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()} if tree else tree
     if out is not None and tree.ndim and writes(tree):
         out[...] = tree
         return out

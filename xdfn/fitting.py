@@ -183,6 +183,9 @@ class Fit:
             self._epoch_begin()
             for state, values in trained:
                 self.good, self.left = state, self.left - 1
+                if not self.told:
+                    yield state, values
+                    continue
                 self._to_show = state
                 more = {name: value for _, c in self.told if c.names for name, value in c.measure(self.model).items()}
                 yield state, {**values, **more}
@@ -196,6 +199,8 @@ class Fit:
 
     def after_epoch(self, state: TrainState, values: dict[str, float]) -> None:
         """Tell the callbacks, and go on with what they made of the model."""
+        if not self.told:
+            return
         for _, callback in self.told:
             callback.on_epoch_end(self.model, dict(values))
         looked, self._to_show = self._to_show is None, None

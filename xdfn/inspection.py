@@ -205,7 +205,7 @@ class _Sweep(ScheduleBase):
         self.low, self.high, self.length = low, high, length
 
     def __call__(self, t: float, history: Any = None) -> float:
-        return float(min(self.low * (self.high / self.low) ** (t / (self.length - 1)), self.high))
+        return float(self.low * (self.high / self.low) ** min(t / (self.length - 1), 1.0))
 
 
 class _Enough(Exception):  # noqa: N818  no error
@@ -280,7 +280,7 @@ def find_learning_rate(
             layer.optimizer.lr = _Sweep(low, high, n_steps)
     seen = _Losses(n_steps, smoothing)
     with contextlib.suppress(_Enough, FloatingPointError):
-        probe.fit(X, y, n_steps, batch_size, None, callbacks=[seen])
+        probe.fit(X, y, math.ceil(n_steps * batch_size / X.shape[0]) + 1, batch_size, None, callbacks=[seen])
     if len(seen.losses) < 2:
         raise ValueError(f"the loss exploded at once, at a rate of low={low:g}: choose a smaller low")
     sweep = _Sweep(low, high, n_steps)

@@ -288,6 +288,26 @@ class DFN:
 
     def _record(self, values: dict[str, float]) -> None:
         """The values of an epoch at the end of the history, NaN where there is none."""
+        history = self.history
+        if values.keys() != history.keys():
+            n = max(map(len, history.values()))
+            for name in values:
+                history.setdefault(name, [math.nan] * n)
+            values = {name: values.get(name, math.nan) for name in history}
+        for name, value in values.items():
+            history[name].append(value)
+
+    def _differs_from(self, net: Network) -> bool:
+        """Whether the model is another than the one that is being trained, after a callback has looked at it."""
+        like = next(value for layer in self.layers.values() for value in layer.params.values())
+        return not self._network(like).same(net) or any(
+            layer.params.get(parameter) is not self._averaged[name].get(parameter)
+            for name, layer in self.layers.items()
+            for parameter in layer.shapes
+        )
+
+    def _record(self, values: dict[str, float]) -> None:
+        """The values of an epoch at the end of the history, NaN where there is none."""
         n = max(map(len, self.history.values()))
         for name in values:
             self.history.setdefault(name, [math.nan] * n)

@@ -190,7 +190,7 @@ class Network:
         ruled = self._penalties or extras.clip_value is not None or extras.clip_norm is not None
         self.plain = alike and not ruled
         self._key: Any = None
-        self._watched: dict[int, tuple[int, float]] = {}  # by segment: epochs seen, and the rate that follows
+        self._watched: dict[int, tuple[int, float]] = {}  # by schedule: epochs seen, and the rate that follows
         self._workspaces: list[Workspace] = []
         # parameters whose gradients come from elsewhere: from layers, activations or losses that are not the library's
         whole = _all(self.layers)
@@ -241,18 +241,16 @@ class Network:
             The rows of the batch as a share of those of a full one.
         """
         rates = []
-        for s in self.segments:
-            if s.schedule is not None:
-                s.optimizer.lr = self._scheduled(s, step, epoch)
-            rates.append(tuple(map(float, s.optimizer.rates(step + 1 - s.since.memory))))
-        keys = tuple([self.layers[i].keys(self.seed, i, step) for i in self._drawing])
+        for rule, schedule, since, _ in self.segments:
+            if schedule is not None:
+                rule.lr = self._scheduled(schedule, since, step, epoch)
+            rates.append(tuple(map(float, rule.rates(step + 1 - since.memory))))
+        keys = tuple([self.layers[i].keys(self.seed, i, step) for i in self._drawing]) if self._drawing else ()
         ema = self.extras.ema  # at first the average would be little but the weights that it began with
         averaged = () if ema is None else (min(ema, (1 + step) / (10 + step)),)
         return Hyper(tuple(rates), keys, share, averaged)
 
-    def _scheduled(self, segment: Segment, step: int, epoch: float | None) -> float:
-        schedule, since = segment.schedule, segment.since
-        assert schedule is not None
+    def _scheduled(self, schedule: ScheduleBase, since: Since, step: int, epoch: float | None) -> float:
         if schedule.by == "epoch" and epoch is None:
             raise ValueError(f"{schedule} counts epochs, of which only fit knows; give by='step'")
         t = step - since.step if schedule.by == "step" else (epoch or 0.0) - since.epoch
@@ -260,10 +258,10 @@ class Network:
             lr = schedule(t)
         else:
             past = list(self.history.get(schedule.monitor, ()))[since.epoch :]
-            known, lr = self._watched.get(id(segment), (-1, math.nan))
+            known, lr = self._watched.get(id(schedule), (-1, math.nan))
             if known != len(past):  # once an epoch
                 lr = schedule(t, {schedule.monitor: past})
-                self._watched[id(segment)] = len(past), lr
+                self._watched[id(schedule)] = len(past), lr
         if not (math.isfinite(lr) and lr >= 0):
             raise ValueError(f"lr: {schedule} gave {lr} at {schedule.by} {t:g}, expected a number of at least 0")
         return lr
@@ -285,7 +283,7 @@ class Network:
                 raise ValueError(f"lr: {s.schedule} monitors {monitor!r}, expected one of {', '.join(names)}")
             if monitor is None:
                 for i in range(0, n_epochs * n_batches, every):
-                    self._scheduled(s, step + i, epoch + i / n_batches)
+                    self._scheduled(s.schedule, s.since, step + i, epoch + i / n_batches)
 
     @property
     def rate(self) -> float:
@@ -365,10 +363,12 @@ class Network:
         self, params: LayerTree, buffers: LayerTree, x: Array, hyper: Hyper | None = None, weight: Any = None
     ) -> tuple[Array, list[Any], tuple[Any, ...]]:
         """Scores z (n, n_out), what `backward` will need, and the buffers. Without `hyper`: inference."""
-        keys = iter(hyper.keys) if hyper is not None else iter(())
-        caches, after = [], []
+        caches, after, ctx = [], [], None
+        if hyper is not None:
+            keys, plain = iter(hyper.keys), Context((1, 0), weight, hyper.share)
         for layer, p, s in zip(self.layers, params, buffers, strict=True):
-            ctx = None if hyper is None else Context(next(keys) if layer.draws else (1, 0), weight, hyper.share)
+            if hyper is not None:
+                ctx = plain._replace(key=next(keys)) if layer.draws else plain
             x, cache, s = layer.apply(p, s, x, ctx)
             caches.append(cache)
             after.append(s)
@@ -459,23 +459,23 @@ class Network:
         workspace: Workspace | None,
     ) -> TrainState:
         """The state after the optimizers' moves: the weights where they are held to be, and averaged."""
-        if self._constraints and workspace is not None:
+        if not self._constraints:
+            pass
+        elif workspace is not None:
             for e, constraint in self._constraints:
                 W = workspace.params_tree[e.layer][e.name]
                 W[...] = constraint.project(W)
-        elif self._constraints:
+        else:
             tree = self.unpack(params)
             for e, constraint in self._constraints:
                 tree[e.layer][e.name] = constraint.project(tree[e.layer][e.name])
             pieces = [[tree[e.layer][e.name] for e in segment.entries] for segment in self.segments]
             params = tuple([concatenate(piece) if self.flat else piece[0] for piece in pieces])
-        averages = state.averages
+        _, buffers, _, averages, sums, step, epoch, batch = state
         if averages:
             (kept,) = hyper.averaged
             averages = tuple([axpby(1.0 - kept, p, kept, a) for p, a in zip(params, averages, strict=True)])
-        return TrainState(
-            params, state.buffers, slots, averages, state.sums, state.step + 1, state.epoch, state.batch + 1
-        )
+        return TrainState(params, buffers, slots, averages, sums, step + 1, epoch, batch + 1)
 
     def _clipped(self, gradients: Sequence[Array]) -> Sequence[Array]:
         """The gradients by segment, each element cut to +-clip_value, all together scaled to at most clip_norm."""
@@ -522,8 +522,8 @@ class Network:
         loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
         sums = {"loss": state.sums["loss"] + loss}
         gradients = self.backward(params, caches, dz)
-        params_now, _, slots, averages, _, *counters = state
-        state = TrainState(params_now, layer_buffers, slots, averages, sums, *counters)
+        vectors, _, slots, averages, _, step, epoch, batch = state
+        state = TrainState(vectors, layer_buffers, slots, averages, sums, step, epoch, batch)
         return self.update(state, gradients, hyper, workspace), loss
 
 

@@ -150,8 +150,9 @@ def epochs(
                 "parameter is not finite. The model is as it was after the epoch before; try a smaller learning rate, "
                 "or inputs of mean 0 and variance 1; with check_input=False, look for NaN in the data"
             )
-        work = work._replace(epoch=work.epoch + 1, batch=0, sums=net.init_sums(work.sums["loss"].dtype))
-        good, work = work, good
+        params, buffers, slots, averages, sums, step, epoch, _ = work
+        sums = net.init_sums(sums["loss"].dtype)
+        good, work = TrainState(params, buffers, slots, averages, sums, step, epoch + 1), good
         yield good, values
 
 
