@@ -1,4 +1,6 @@
 import importlib.util
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +21,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax", "cupy"])
-@pytest.mark.parametrize("recipe", ["default", "notebook"])
+@pytest.mark.parametrize("recipe", ["default", "notebook", "best"])
 def test_train_mnist(library, recipe, tmp_path, capsys):
     pytest.importorskip(library, reason=f"{library} is not installed")
     arguments = [
@@ -36,7 +38,7 @@ def test_train_mnist(library, recipe, tmp_path, capsys):
     ]
     accuracy = load("train_mnist").main(arguments)
     out = capsys.readouterr()
-    assert accuracy > (0.85 if recipe == "default" else 0.1)
+    assert accuracy > {"default": 0.85, "best": 0.7, "notebook": 0.1}[recipe]
     assert f"test accuracy {accuracy:.4f} after 2 epochs" in out.out
     assert out.err == ""  # the progress bar is quiet when there is no terminal
     from matplotlib import image
@@ -100,3 +102,37 @@ def test_approximation(tmp_path):
         assert n < 20 or error > 0.95 * bound
     assert errors[100][0] / errors[50][0] == pytest.approx(0.5, rel=0.02)
     assert (tmp_path / "a.png").stat().st_size > 20_000
+
+
+def test_training(tmp_path, capsys):
+    module = load("training")
+    model = module.main(["--rows", "1500", "--epochs", "6", "--out", str(tmp_path / "t.png")])
+    out = capsys.readouterr().out
+    accuracy = float(re.search(r"test accuracy ([\d.]+) after 6 epochs", out)[1])
+    assert 0.85 < accuracy < 1
+    assert model.history["val_accuracy"][-1] == pytest.approx(accuracy, abs=0.07)  # of 150 rows
+    right, wrong = map(float, re.search(r"probability: ([\d.]+) right, ([\d.]+) wrong", out).groups())
+    assert wrong > 1.5 * right
+    assert (tmp_path / "t.png").stat().st_size > 50_000
+
+
+def test_regularisation(tmp_path, capsys):
+    """All methods on a few rows: weights are as small as they should be, and all is written down."""
+    module = load("regularisation")
+    out = tmp_path / "r.png"
+    arguments = ["--rows", "1000", "--scale", "0.05", "--epochs", "3", "--seeds", "0", "1", "--out", str(out)]
+    results = module.main(arguments)
+    written = json.loads(out.with_suffix(".json").read_text())
+    assert written["widths"] == [51, 51, 102]
+    assert list(written["results"]) == list(results) == list(module.METHODS)
+    lines = capsys.readouterr().out.splitlines()
+    for method, runs in results.items():
+        assert [run["seed"] for run in runs] == [0, 1]
+        last = [run["errors"][-1] for run in runs]
+        assert all(0 < error < 90 for error in last)
+        (line,) = [line for line in lines if line.startswith(f"{method:20} ")]
+        assert f"{np.mean(last):.2f}" in line
+    assert lines[-2].startswith("from best to worst: ")
+    assert out.stat().st_size > 20_000
+    drop = [type(layer).__name__ for layer in module.network("dropout + L2", 0, 3, [1024, 1024, 2048]).layers.values()]
+    assert drop.count("Dropout") == 4

@@ -447,3 +447,21 @@ def test_jax_compiles_a_step_twice_whatever_is_asked(data):
     model.optimizer = "sgd(lr=0.003, momentum=0.9)"
     model.fit(X, y, 2, 32, None)
     assert _backend._compiled()._cache_size() == 2  # full batches, and the short last one
+
+
+def test_a_copy_made_within_a_fit_is_where_training_is(data):
+    import copy
+
+    X, y = data
+    copies = []
+
+    class Copy(Callback):
+        def on_epoch_end(self, model, values):
+            copies.append(copy.copy(model))
+            assert copies[-1].fit(X, y, 1, 64, None).history["loss"][:-1] == model.history["loss"]
+
+    model = DFN(8, 2, optimizer="adam", ema=0.9, seed=0).fit(X, y, 3, 64, None, callbacks=[Copy()])
+    for done, other in enumerate(copies, 1):
+        assert other.history["loss"][: done + 1] == [*model.history["loss"], *other.history["loss"][-1:]][: done + 1]
+    assert copies[0].history["loss"] == model.history["loss"][:2]
+    assert (copies[1].predict_proba(X) == model.predict_proba(X)).all()

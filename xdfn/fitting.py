@@ -182,12 +182,12 @@ class Fit:
             trained = epochs(net, self.good, self.rows, self.left, self.batch_size, self._on_batch(), self.measure)
             self._epoch_begin()
             for state, values in trained:
+                more: dict[str, float] = {}
+                if self.told:
+                    self._to_show = state
+                    for _, callback in self.told:
+                        more |= callback.measure(self.model) if callback.names else {}
                 self.good, self.left = state, self.left - 1
-                if not self.told:
-                    yield state, values
-                    continue
-                self._to_show = state
-                more = {name: value for _, c in self.told if c.names for name, value in c.measure(self.model).items()}
                 yield state, {**values, **more}
                 if self.net is not net or self.model.stop_training or not self.left:
                     break

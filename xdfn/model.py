@@ -297,23 +297,6 @@ class DFN:
         for name, value in values.items():
             history[name].append(value)
 
-    def _differs_from(self, net: Network) -> bool:
-        """Whether the model is another than the one that is being trained, after a callback has looked at it."""
-        like = next(value for layer in self.layers.values() for value in layer.params.values())
-        return not self._network(like).same(net) or any(
-            layer.params.get(parameter) is not self._averaged[name].get(parameter)
-            for name, layer in self.layers.items()
-            for parameter in layer.shapes
-        )
-
-    def _record(self, values: dict[str, float]) -> None:
-        """The values of an epoch at the end of the history, NaN where there is none."""
-        n = max(map(len, self.history.values()))
-        for name in values:
-            self.history.setdefault(name, [math.nan] * n)
-        for name, column in self.history.items():
-            column.append(values.get(name, math.nan))
-
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
         check_inputs(X, self._first.n_in)
@@ -887,6 +870,12 @@ class DFN:
 
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # layers of one's own, or training one would move the other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = memo[id(self)] = object.__new__(type(self))
+        _ = self.layers  # as far as a fit has come that may be going on, which stays with the original
+        vars(new).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name != "_fit"}, _fit=None)
+        return new
 
     # -- checks --
 
