@@ -19,7 +19,7 @@ READING = {
     "data.py": {"_check_values", "check_weights"},
     "training.py": {"_read"},
     "fitting.py": {"rows_of", "like_of", "_reader"},  # the second of NumPy's own arrays, the last if a callback asks
-    "model.py": {"evaluate", "save"},
+    "model.py": {"evaluate"},
     "inspection.py": {"check_gradients", "_quotient", "_worst_entry", "off_by", "_finest"},
     "layers.py": {"initialize"},
     "_backend.py": {"to_numpy", "move"},
@@ -33,7 +33,6 @@ NUMBERS = {  # float( of Python's numbers
     "data.py": {"row_weights"},
     "optimizers.py": {"_nadam_mu"},
     "training.py": {"_epoch"},  # of a batch's size
-    "model.py": {"save"},  # of the history
     "_spec.py": {"number"},
     "inspection.py": {"check_gradients", "__call__"},  # the second of a schedule
 }

@@ -5,14 +5,92 @@ is not an array. No pickle, so that a file from elsewhere can do no harm.
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from xdfn._backend import Place, move, to_numpy
+from xdfn._spec import as_given, key
+from xdfn.initializers import initializers
+from xdfn.layers import specs_of
+from xdfn.losses import losses
+from xdfn.optimizers import OptimizerInitializer
+
 FORMAT = 1
 _META = "xdfn.json"
+EXTRAS = ("clip_value", "clip_norm", "ema")  # arguments of DFN that are numbers or None
+_STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")  # what a run changes beside the arrays
+
+Model = TypeVar("Model")
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write all that makes a `DFN` go on where it stands."""
+    specs, layers = specs_of(model.layers), model.layers.items()
+    if losses.resolve(str(model.loss)) != model.loss:
+        raise ValueError(
+            f"cannot save the loss: {model.loss} does not make an equal one; its constructor must keep its "
+            "arguments, numbers or lists of them, in attributes of the same names"
+        )
+    remembered = [(name, *parted(state)) for name, state in model.remembered().items()]
+    tree = {
+        "params": {name: layer.params for name, layer in layers},
+        "buffers": {name: layer.buffers for name, layer in layers},
+        "slots": model._slots,
+        "averages": model._averages,
+        "callbacks": {str(i): arrays for i, (_, arrays, _) in enumerate(remembered)},
+    }
+    meta = {
+        "given": {
+            "hidden_dims_1": model.hidden_dims_1,
+            "hidden_dims_2": model.hidden_dims_2,
+            "optimizer": as_given(model.optimizer, OptimizerInitializer(model.optimizer)()),
+            "init_w": as_given(model.init_w, initializers.resolve(model.init_w)),
+            "seed": model.seed,
+            **{name: getattr(model, name) for name in EXTRAS},
+        },
+        "layers": specs,
+        "inherits": {name: layer.inherits for name, layer in layers},
+        "loss": str(model.loss),
+        "sizes": {name: [layer.n_in, layer.n_out] for name, layer in layers if layer.is_initialized},
+        "state": {name: getattr(model, name) for name in _STATE},
+        "history": {name: [float(value) for value in values] for name, values in model.history.items()},
+        "callbacks": [[name, rest] for name, _, rest in remembered],
+    }
+    write(path, {name: to_numpy(x) for name, x in flatten(tree)}, meta)
+
+
+def load(cls: Callable[..., Model], path: str | os.PathLike[str], where: Place) -> Model:
+    """The `DFN` that `save` wrote, with its arrays at that place."""
+    arrays, meta = read(path)
+    with damage(path):
+        model: Model = _rebuilt(cls, nest({name: move(value, where) for name, value in arrays.items()}), meta)
+        return model
+
+
+def _rebuilt(cls: Callable[..., Any], tree: dict[str, Any], meta: dict[str, Any]) -> Any:
+    given = meta["given"]
+    extras = {name: given.get(name) for name in EXTRAS}
+    model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"], **extras)
+    model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
+    vars(model).update({name: given[name] for name in ("hidden_dims_1", "hidden_dims_2", "init_w")})
+    model._optimizer, model._rule_key = given["optimizer"], key(OptimizerInitializer(given["optimizer"])())
+    for name in _STATE:
+        setattr(model, name, meta["state"][name])
+    model.history = meta["history"]
+    for name, layer in model.layers.items():
+        layer._inherited = layer.optimizer if meta["inherits"][name] else None
+    for name, (n_in, n_out) in meta["sizes"].items():
+        layer = model.layers[name]
+        layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
+        layer.adopt(n_in, n_out)
+    model._slots, model._averages = tree["slots"], tree["averages"]
+    for i, (name, rest) in enumerate(meta.get("callbacks", [])):
+        model._remembered[name] = joined(tree["callbacks"].get(str(i), {}), rest)
+    model._settle()
+    return model
 
 
 def write(path: str | os.PathLike[str], arrays: dict[str, "np.ndarray[Any, Any]"], meta: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from xdfn._spec import Field, Fixed, as_given, integer, key, number
 from xdfn.data import check_inputs, check_real, check_values, check_weights, spans
 from xdfn.fitting import Fit, Validation, Weights, like_of, rows_of, told_of
 from xdfn.initializers import initializers
-from xdfn.layers import Context, FullyConnected, LayerBase, named, specs_of
+from xdfn.layers import Context, FullyConnected, LayerBase, named
 from xdfn.losses import CrossEntropy, losses
 from xdfn.metrics import Accuracy, MetricBase, resolve_metrics
 from xdfn.network import Extras, LayerTree, Network, Since, TrainState, folded, infer
@@ -440,6 +440,10 @@ class DFN:
         self._averages, self._slots = tree.get("averages", {}), tree.get("slots", {})
         self._settle()
 
+    def remembered(self) -> dict[str, dict[str, Any]]:
+        """What callbacks remember, by their strings."""
+        return self._remembered if self._fit is None else self._fit.states()
+
     @property
     def learning_rate(self) -> float:
         """The rate of the last step of `fit`, of the first layer that has parameters; NaN before."""
@@ -734,43 +738,7 @@ class DFN:
             A part of your own has no registered name; `xdfn.register` gives it one.
         """
         self._rule()
-        specs = specs_of(self.layers)
-        if losses.resolve(str(self.loss)) != self.loss:
-            raise ValueError(
-                f"cannot save the loss: {self.loss} does not make an equal one; its constructor must keep its "
-                "arguments, numbers or lists of them, in attributes of the same names"
-            )
-        tree = {
-            "params": {name: layer.params for name, layer in self.layers.items()},
-            "buffers": {name: layer.buffers for name, layer in self.layers.items()},
-            "slots": self._slots,
-            "averages": self._averages,
-            "callbacks": {},
-        }
-        live = {} if self._fit is None else self._fit.states()
-        remembered: list[Any] = []
-        for i, (name, state) in enumerate({**self._remembered, **live}.items()):
-            arrays, rest = checkpoint.parted(state)
-            tree["callbacks"][str(i)] = arrays
-            remembered.append([name, rest])
-        meta = {
-            "callbacks": remembered,
-            "given": {
-                "hidden_dims_1": self.hidden_dims_1,
-                "hidden_dims_2": self.hidden_dims_2,
-                "optimizer": as_given(self.optimizer, OptimizerInitializer(self.optimizer)()),
-                "init_w": as_given(self.init_w, initializers.resolve(self.init_w)),
-                "seed": self.seed,
-                **{name: getattr(self, name) for name in _EXTRAS},
-            },
-            "layers": specs,
-            "inherits": {name: layer.inherits for name, layer in self.layers.items()},
-            "loss": str(self.loss),
-            "sizes": {name: [layer.n_in, layer.n_out] for name, layer in self.layers.items() if layer.is_initialized},
-            "state": {name: getattr(self, name) for name in _STATE},
-            "history": {name: [float(value) for value in values] for name, values in self.history.items()},
-        }
-        checkpoint.write(path, {name: to_numpy(x) for name, x in checkpoint.flatten(tree)}, meta)
+        checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], like: Any = None) -> Self:
@@ -781,33 +749,7 @@ class DFN:
         ValueError
             The file is not a saved model, or names a part that is not registered here.
         """
-        where = resolve_place("numpy" if like is None else like)
-        arrays, meta = checkpoint.read(path)
-        with checkpoint.damage(path):
-            return cls._rebuild(checkpoint.nest({name: move(value, where) for name, value in arrays.items()}), meta)
-
-    @classmethod
-    def _rebuild(cls, tree: dict[str, Any], meta: dict[str, Any]) -> Self:
-        given = meta["given"]
-        extras = {name: given.get(name) for name in _EXTRAS}
-        model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"], **extras)
-        model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
-        vars(model).update({name: given[name] for name in ("hidden_dims_1", "hidden_dims_2", "init_w")})
-        model._optimizer, model._rule_key = given["optimizer"], key(OptimizerInitializer(given["optimizer"])())
-        for name in _STATE:
-            setattr(model, name, meta["state"][name])
-        model.history = meta["history"]
-        for name, layer in model.layers.items():
-            layer._inherited = layer.optimizer if meta["inherits"][name] else None
-        for name, (n_in, n_out) in meta["sizes"].items():
-            layer = model.layers[name]
-            layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
-            layer.adopt(n_in, n_out)
-        model._slots, model._averages = tree["slots"], tree["averages"]
-        for i, (name, rest) in enumerate(meta.get("callbacks", [])):
-            model._remembered[name] = checkpoint.joined(tree["callbacks"].get(str(i), {}), rest)
-        model._settle()
-        return model
+        return checkpoint.load(cls, path, resolve_place("numpy" if like is None else like))
 
     # -- what it says of itself --
 
@@ -863,7 +805,7 @@ class DFN:
         return f"DFN({', '.join(f'{name}{value}' for name, value in body.items())})"
 
     def _extras(self) -> dict[str, float]:
-        return {name: value for name in _EXTRAS if (value := getattr(self, name)) is not None}
+        return {name: value for name in checkpoint.EXTRAS if (value := getattr(self, name)) is not None}
 
     def _repr_html_(self) -> str:
         return inspection.html(self.layers, repr(self))
@@ -910,9 +852,3 @@ def _map_arrays(function: Callable[[Array], Array], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: _map_arrays(function, value) for name, value in tree.items()}
     return function(tree) if hasattr(tree, "shape") and hasattr(tree, "dtype") else tree
-
-
-_EXTRAS = ("clip_value", "clip_norm", "ema")
-
-# What a saved model's JSON holds of the state beside the arrays.
-_STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")
