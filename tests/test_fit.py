@@ -8,6 +8,7 @@ import pytest
 
 from xdfn import (
     DFN,
+    SGD,
     BatchNorm,
     Callback,
     Checkpoint,
@@ -88,7 +89,7 @@ def test_a_resume_is_exact_with_everything(backend, data, tmp_path, moment):
     else:
 
         class Crash(Callback):
-            def on_epoch_end(self, model, values):
+            def on_epoch_begin(self, model):
                 if len(model.history["loss"]) == 4:
                     raise KeyboardInterrupt
 
@@ -465,3 +466,250 @@ def test_a_copy_made_within_a_fit_is_where_training_is(data):
         assert other.history["loss"][: done + 1] == [*model.history["loss"], *other.history["loss"][-1:]][: done + 1]
     assert copies[0].history["loss"] == model.history["loss"][:2]
     assert (copies[1].predict_proba(X) == model.predict_proba(X)).all()
+
+
+def test_a_notebook_shows_a_table(data):
+    model = everything().fit(*data, 1, 32, None)
+    html = model._repr_html_()
+    assert html.count("<tr") == len(model.layers) + 2  # and the head, and the total
+    assert "GaussianNoise1" in html
+    assert f"{sum(p.size for layer in model.layers.values() for p in layer.params.values()):,}" in html
+
+
+# ---- what a first user stumbled over -------------------------------------------------------------------------------
+
+
+class Do(Callback):
+    """Calls a function at one of the moments."""
+
+    def __init__(self, function, moment="on_epoch_end"):
+        self.function, self.moment = function, moment
+
+    def on_fit_begin(self, model, plan):
+        self.call("on_fit_begin", model)
+
+    def on_epoch_begin(self, model):
+        self.call("on_epoch_begin", model)
+
+    def on_epoch_end(self, model, values):
+        self.call("on_epoch_end", model)
+
+    def call(self, moment, model):
+        if moment == self.moment:
+            self.function(model)
+
+
+def two_layers(**more):
+    given = {"optimizer": SGD(lr=0.1), "init_w": "he_normal", "seed": 0, **more}
+    return DFN(8, 2, **given)
+
+
+@pytest.mark.parametrize("moment", ["on_epoch_end", "on_epoch_begin", "on_fit_begin"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: setattr(model.optimizer, "lr", 0.0),
+        lambda model: setattr(model, "optimizer", "sgd(lr=0)"),
+        lambda model: [setattr(layer.optimizer, "lr", 0.0) for layer in model.layers.values()],
+        lambda model: setattr(model, "clip_norm", 1e-12),
+    ],
+    ids=["optimizer.lr", "optimizer", "layers", "clip_norm"],
+)
+def test_changes_by_callbacks_hold_from_the_next_epoch_on(data, moment, change):
+    """With a rate or gradients of nothing the validation's loss stands still."""
+    X, y = data
+    model = two_layers().fit(X, y, 4, 64, None, validation_data=(X, y), callbacks=[Do(change, moment)])
+    losses = model.history["val_loss"]
+    assert len(set(np.round(losses, 9))) == 1
+    free = two_layers().fit(X, y, 4, 64, None, validation_data=(X, y)).history["val_loss"]
+    assert len(set(np.round(free, 9))) == 4
+    assert (losses[0] == free[0]) == (moment == "on_epoch_end")
+
+
+def test_weights_changed_in_place_by_a_callback_count(backend, data):
+    X, y = (backend.array(a) for a in data)
+
+    def halve(model):
+        params = model.layers["FC1"].params
+        params["W"] *= 0.5
+
+    def halve_anew(model):
+        model.layers["FC1"].params["W"] = 0.5 * model.layers["FC1"].params["W"]
+
+    histories = [two_layers().fit(X, y, 3, 64, None, callbacks=[Do(f)]).history for f in (halve, halve_anew)]
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-12)
+    assert histories[0]["loss"][1] != two_layers().fit(X, y, 3, 64, None).history["loss"][1]
+
+
+def test_what_a_callback_holds_since_before_the_fit_counts(data):
+    X, y = data
+    model = two_layers()
+    held = list(model.layers.values())
+    model.fit(X, y, 3, 64, None, callbacks=[Do(lambda _: [setattr(layer.optimizer, "lr", 0.0) for layer in held])])
+    stopped = two_layers().fit(X, y, 1, 64, None)
+    for name, layer in model.layers.items():
+        for key, value in layer.params.items():
+            assert (value == stopped.layers[name].params[key]).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda m: m.layers["FC1"].params.update(W=np.zeros((3, 3))), r"must have shape \(4, 8\), got \(3, 3\)"),
+        (
+            lambda m: m.layers.update(FC1=FullyConnected(8, "relu", "he_normal")),
+            "layers cannot be replaced within a fit",
+        ),
+        (lambda m: setattr(m, "optimizer", "sgd(lr='plateau(0.1, monitor=\"val_x\")')"), "monitors 'val_x'"),
+    ],
+    ids=["shape", "layer", "monitor"],
+)
+def test_a_wrong_change_ends_the_fit_after_its_last_good_epoch(data, wrong, message):
+    X, y = data
+
+    def second(model):
+        if len(model.history["loss"]) == 2:
+            wrong(model)
+
+    model, good = two_layers(), two_layers().fit(X, y, 2, 64, None)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, 4, 64, None, callbacks=[Do(second)])
+    assert model.history == good.history
+    assert (model.predict_proba(X) == good.predict_proba(X)).all()
+    model.optimizer = "sgd(lr=0.1)"
+    assert model.fit(X, y, 1, 64, None).history == good.fit(X, y, 1, 64, None).history
+
+
+def test_a_fit_that_came_to_its_end_leaves_nothing_to_the_next(data):
+    X, y = data
+    stop = lambda: [EarlyStopping(patience=2, restore_best=False)]  # noqa: E731
+    one = two_layers().fit(X, y, 8, 64, None, validation_data=(X, y), callbacks=stop())
+    other = two_layers().fit(X, y, 8, 64, None, validation_data=(X, y))
+    for model in (one, other):
+        model.fit(X, 1 - y, 10, 64, None, validation_data=(X, 1 - y), callbacks=stop())
+    assert one.history["val_loss"][8:] == other.history["val_loss"][8:]
+
+
+@pytest.mark.parametrize("crash", range(2, 9))
+def test_a_checkpoint_saves_what_the_others_remember_of_the_epoch(data, tmp_path, crash):
+    """Whatever the order in which they are given."""
+    X, y = data
+    path, log = str(tmp_path / "m.npz"), str(tmp_path / "l.csv")
+    callbacks = lambda: [Checkpoint(path), CSVLog(log), EarlyStopping("val_loss", patience=3)]  # noqa: E731
+    model = lambda: DFN(8, 2, optimizer="adam(lr=0.3)", init_w="he_normal", seed=0)  # noqa: E731
+    more = {"batch_size": 16, "verbose": None, "validation_fraction": 0.3}
+    whole = model().fit(X, y, 40, callbacks=callbacks(), **more)
+    with open(log) as file:
+        lines = file.read()
+
+    def stop(model):
+        if len(model.history["loss"]) == crash:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model().fit(X, y, 40, callbacks=[*callbacks(), Do(stop, "on_epoch_begin")], **more)
+    resumed = DFN.load(path)
+    resumed.fit(X, y, 40 - len(resumed.history["loss"]), callbacks=callbacks(), **more)
+    assert resumed.history == whole.history
+    assert (resumed.predict_proba(X) == whole.predict_proba(X)).all()
+    with open(log) as file:
+        assert file.read() == lines
+
+
+def test_a_log_of_other_values_is_refused(data, tmp_path):
+    X, y = data
+    log = str(tmp_path / "l.csv")
+    model = two_layers().fit(X, y, 1, 64, None, callbacks=[CSVLog(log)])
+    with pytest.raises(ValueError, match="has the columns epoch,loss, not epoch,loss,val_loss"):
+        model.fit(X, y, 1, 64, None, callbacks=[CSVLog(log)], validation_data=(X, y))
+    for callback in (CSVLog(str(tmp_path)), Checkpoint(str(tmp_path))):
+        with pytest.raises(ValueError, match="is a folder"):
+            model.fit(X, y, 1, 64, None, callbacks=[callback])
+    assert len(model.history["loss"]) == 1
+
+
+def test_averages_know_what_they_are_averages_of(data, tmp_path):
+    """Through save, load and to, after one of the arrays was assigned."""
+    X, y = data
+    model = two_layers(ema=0.9).fit(X, y, 5, 64, None)
+    averaged = model.predict_proba(X)
+    model.ema = None
+    raw = model.predict_proba(X)
+    np.testing.assert_array_equal(raw, two_layers().fit(X, y, 5, 64, None).predict_proba(X))
+    model.ema = 0.9
+    assert (model.predict_proba(X) == averaged).all()
+    model.layers["FC2"].params["W"] = np.zeros((8, 2))
+    mixed = model.predict_proba(X)
+    assert (mixed != averaged).any()
+    model.save(tmp_path / "m.npz")
+    assert (DFN.load(tmp_path / "m.npz").predict_proba(X) == mixed).all()
+    assert (model.to("numpy").predict_proba(X) == mixed).all()
+
+
+def test_an_assigned_schedule_begins_at_its_beginning(data):
+    X, y = data
+    model = DFN(8, 2, optimizer="sgd(lr='linear(0.3, 2)')", seed=0).fit(X, y, 2, verbose=None)
+    assert rates_seen(model, X, y, 1)[0] == 0
+    model.optimizer = "sgd(lr='linear(0.3, 2)')"
+    assert rates_seen(model, X, y, 1)[0] == pytest.approx(0.3)
+    assert rates_seen(model, X, y, 1)[0] == pytest.approx(0.15)
+
+
+def test_a_plateau_that_waits_the_wrong_way_is_refused(data):
+    X, y = data
+    more = {"validation_data": (X, y), "metrics": "accuracy", "verbose": None}
+    rule = "sgd(lr='plateau(0.1, monitor=\"val_accuracy\"{})')"
+    with pytest.raises(ValueError, match="mode='min'; it is better the other way: 'max'"):
+        two_layers(optimizer=rule.format("")).fit(X, y, 1, **more)
+    two_layers(optimizer=rule.format(', mode="max"')).fit(X, y, 1, **more)
+
+
+def test_values_that_callbacks_measure_are_looked_at(data):
+    X, y = data
+
+    class Measures(Callback):
+        names = ("norm",)
+
+        def measure(self, model):
+            return {"norm": float(np.linalg.norm(model.layers["FC1"].params["W"]))}
+
+    model = two_layers().fit(X, y, 2, 64, None, callbacks=[Measures(), EarlyStopping("norm", mode="min")])
+    assert len(set(model.history["norm"])) == 2
+    Measures.names = ("other",)
+    with pytest.raises(ValueError, match=r"Measures.measure must give a number for each of \('other',\)"):
+        model.fit(X, y, 1, 64, None, callbacks=[Measures()])
+    Measures.names = ("loss",)
+    with pytest.raises(ValueError, match="measure what has a name already: loss, loss"):
+        model.fit(X, y, 1, 64, None, callbacks=[Measures()])
+    assert len(model.history["loss"]) == 2
+
+
+def test_all_callbacks_are_told_of_the_end_whatever_one_does(data):
+    X, y = data
+
+    class Raises(Callback):
+        def on_fit_end(self, model, complete):
+            raise RuntimeError("at the end")
+
+    told = Told()
+    with pytest.raises(RuntimeError, match="at the end"):
+        two_layers().fit(X, y, 1, 64, None, callbacks=[Raises(), told])
+    assert told.calls[-1] == ("fit ends", True)
+
+
+def test_weights_and_functions_are_refused_before_training(data):
+    X, y = data
+
+    def right(y_true, y_pred):
+        return 1.0
+
+    more = {"validation_fraction": 0.2, "metrics": right, "callbacks": [told := Told()]}
+    with pytest.raises(ValueError, match=r"the metric right .* takes no weights"):
+        two_layers().fit(X, y, 1, sample_weight=np.ones(150), **more)
+    assert told.calls == []
+    broken = X.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(ValueError, match="validation_data: X holds NaN"):
+        two_layers().fit(X, y, 1, verbose=None, validation_data=(broken, y))
+    model = two_layers().fit(X, y, 1, verbose=None, validation_data=(broken, y), check_input=False)
+    assert math.isnan(model.history["val_loss"][0])

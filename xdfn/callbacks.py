@@ -33,10 +33,12 @@ class Plan(NamedTuple):
 class Callback(Part):
     """Base of the callbacks. Override what you need; `model` is the DFN, which may be used like after `fit`.
 
-    What a callback changes on the model at the end of an epoch, weights and hyper-parameters, holds from the next epoch
-    on; ``model.stop_training = True`` ends the fit there. A callback that remembers something from epoch to epoch gives
-    it as `state()`, a dict of numbers, strings, lists, dicts and arrays, and takes it back in `restore(state)`: it is
-    saved with the model, and a later fit with an equal callback goes on with it, after `on_fit_begin`.
+    What a callback changes on the model between two epochs, weights and hyper-parameters, holds from the next epoch on;
+    weights that are changed after a batch are not kept. ``model.stop_training = True`` ends the fit after the epoch.
+
+    A callback that remembers something from epoch to epoch gives it as `state()`, a dict of numbers, strings, lists,
+    dicts and arrays, and takes it back in `restore(state)`: it is saved with the model, and a fit that resumes one
+    which was cut short, with an equal callback, goes on with it after `on_fit_begin`.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Callback(Part):
     """
 
     names: tuple[str, ...] = ()  # of what `measure` gives
+    late: bool = False  # whether it is told after the others
 
     def on_fit_begin(self, model: Any, plan: Plan) -> None:
         """Before the first epoch. Raise here if the plan does not fit: nothing has happened yet."""
@@ -162,7 +165,8 @@ class EarlyStopping(_Watching):
     mode : "min" or "max", optional
         What is better; needed for metrics that are your own functions.
     restore_best : bool
-        Give the model at the end of the fit, whatever ended it but an error, the weights of the best epoch.
+        Give the model at the end of the fit, unless an error or an interrupt ends it, the weights of the best epoch and
+        the optimizer's memory with them. A further fit goes on from there.
 
     Examples
     --------
@@ -176,7 +180,7 @@ class EarlyStopping(_Watching):
     True
     """
 
-    _memories = frozenset({"_best", "_wait", "_kept", "_stopped", "_sign"})
+    _memories = frozenset({"_best", "_wait", "_kept", "_sign"})
     _shown = ("monitor", "patience")
     patience = Field(integer)
     min_delta = number_field(0)
@@ -208,27 +212,24 @@ class EarlyStopping(_Watching):
             return
         self._wait += 1
         if self._wait >= self.patience:
-            self._stopped = model.stop_training = True
+            model.stop_training = True
 
     def on_fit_end(self, model: Any, complete: bool) -> None:
         if complete and self._kept:
             model.put_back(self._kept)
 
     def state(self) -> dict[str, Any]:
-        if self._stopped:  # who fits on, wants to go on
-            return {}
         return {"best": self._best, "wait": self._wait, "kept": self._kept}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._best, self._wait, self._kept = state.get("best"), state.get("wait", 0), state.get("kept", {})
-        self._stopped = False
 
 
 @callbacks.register()
 class Checkpoint(_Watching):
     """Save the model to a file after every epoch or, given `monitor`, after those that are the best so far.
 
-    A load of the file goes on exactly where it was saved, with the callbacks that the model had.
+    A fit of the loaded model goes on exactly where it was saved, given callbacks equal to those of the first.
 
     Parameters
     ----------
@@ -240,6 +241,7 @@ class Checkpoint(_Watching):
         What is better; needed for metrics that are your own functions.
     """
 
+    late = True  # so that what the others remember is of the same epoch
     _memories = frozenset({"_best", "_sign"})
 
     def __init__(self, path: str, monitor: str | None = None, mode: str | None = None) -> None:
@@ -248,8 +250,7 @@ class Checkpoint(_Watching):
     def on_fit_begin(self, model: Any, plan: Plan) -> None:
         super().on_fit_begin(model, plan)
         self._best: float | None = None
-        if not Path(self.path).parent.is_dir():
-            raise ValueError(f"Checkpoint: the folder of path {self.path!r} does not exist; make it first")
+        _check_path("Checkpoint", self.path)
 
     def on_epoch_end(self, model: Any, values: dict[str, float]) -> None:
         if self.monitor is not None:
@@ -267,33 +268,36 @@ class Checkpoint(_Watching):
 
 @callbacks.register()
 class CSVLog(Callback):
-    """Write the values of each epoch as a line of a CSV file, under their names. A resumed fit adds to the file."""
+    """Write the values of each epoch as a line of a CSV file, under their names.
 
-    _memories = frozenset({"_names"})
+    A model's first fit begins the file, its later ones add to it; they must have the same values.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = os.fspath(path)
 
     def on_fit_begin(self, model: Any, plan: Plan) -> None:
-        self._names: list[str] = []
-        if not Path(self.path).parent.is_dir():
-            raise ValueError(f"CSVLog: the folder of path {self.path!r} does not exist; make it first")
+        _check_path("CSVLog", self.path)
+        names, past = ["epoch", *plan.values], bool(model.history["loss"])
+        file = Path(self.path)
+        there = file.read_text(encoding="utf-8").splitlines() if past and file.exists() else []
+        if there and there[0] != ",".join(names):
+            raise ValueError(
+                f"CSVLog: path {self.path!r} has the columns {there[0]}, not {','.join(names)}; choose another"
+            )
+        if not there:
+            file.write_text(",".join(names) + "\n", encoding="utf-8")
 
     def on_epoch_end(self, model: Any, values: dict[str, float]) -> None:
-        new = self._names != ["epoch", *values]
-        self._names = ["epoch", *values]
-        epoch = len(model.history["loss"])
-        with open(self.path, "w" if epoch == 1 else "a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(self._names)
-            writer.writerow([epoch, *values.values()])
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerow([len(model.history["loss"]), *values.values()])
 
-    def state(self) -> dict[str, Any]:
-        return {"names": self._names}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        self._names = list(state.get("names", []))
+def _check_path(who: str, path: str) -> None:
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"{who}: the folder of path {path!r} does not exist; make it first")
+    if Path(path).is_dir():
+        raise ValueError(f"{who}: path {path!r} is a folder; give the name of a file in it")
 
 
 @callbacks.register()

@@ -39,7 +39,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "params": {name: layer.params for name, layer in layers},
         "buffers": {name: layer.buffers for name, layer in layers},
         "slots": model._slots,
-        "averages": model._averages,
+        "averages": model.averages(),
         "callbacks": {str(i): arrays for i, (_, arrays, _) in enumerate(remembered)},
     }
     meta = {

@@ -2,8 +2,10 @@
 callbacks that watch and steer. What it works on is a `DFN`, the model of the next module.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 from xdfn._backend import (
@@ -22,8 +24,9 @@ from xdfn._backend import (
 from xdfn._spec import number
 from xdfn.callbacks import BatchReport, Callback, Plan, Report, callbacks
 from xdfn.data import Resident, Streamed, check_inputs, check_weights, row_weights, split
-from xdfn.metrics import resolve_metrics
+from xdfn.metrics import FunctionMetric, MetricBase, resolve_metrics, sign
 from xdfn.network import Network, TrainState
+from xdfn.schedules import ScheduleBase
 from xdfn.training import MeanLoss, Measure, epochs
 
 Told = list[tuple[str, Callback]]  # callbacks with the names by which what they remember is kept
@@ -42,6 +45,7 @@ class Validation(NamedTuple):
     data: Any = None
     fraction: Any = None
     metrics: Any = None
+    check: bool = True  # for NaN, infinity and targets out of range
 
 
 def told_of(given: Sequence[Any], verbose: bool | None) -> Told:
@@ -56,7 +60,7 @@ def told_of(given: Sequence[Any], verbose: bool | None) -> Told:
         told.append((f"{callback}{again or ''}", callback))
     if verbose is not None:
         told.append(("report", (BatchReport if verbose else Report)()))
-    return told
+    return sorted(told, key=lambda pair: pair[1].late)
 
 
 def like_of(X: Array, device: Any) -> Array:
@@ -91,11 +95,14 @@ def rows_of(
     stratified = validation.fraction is not None and loss.classifies and (n_out == 1 or loss.unit_rows)
     labels, which, held_out, sample_weight = None, None, None, None
     if weights.class_weight is not None or stratified:
-        labels = to_numpy(loss.labels(y, n_out)).astype("int64")
+        try:
+            labels = to_numpy(loss.labels(y, n_out)).astype("int64")
+        except ValueError as error:
+            raise ValueError(f"class_weight: {error}") from None
     if weights.sample_weight is not None:
         sample_weight = check_weights("sample_weight", weights.sample_weight, n)
     if validation.data is not None:
-        held_out = _validation_data(model, validation.data, X)
+        held_out = _validation_data(model, validation.data, X, validation.check)
     elif validation.fraction is not None:
         number("validation_fraction", validation.fraction, 0, 1, open_low=True, open_high=True)
         which, others = split(n, validation.fraction, labels, model._seed)
@@ -105,6 +112,13 @@ def rows_of(
             xp.take(y, at, axis=0),
             None if sample_weight is None else put(sample_weight[others].astype(model._real), where),
         )
+    if held_out is not None and held_out[2] is not None:
+        for name, metric in metrics.items():
+            if isinstance(metric, FunctionMetric):
+                raise ValueError(
+                    f"the metric {name} is a function of y_true and y_pred and takes no weights, and the rows of the "
+                    "validation have some: give validation_data=(X, y), or write a MetricBase"
+                )
     measure = None if held_out is None else Measure(*held_out, loss, {"loss": MeanLoss(), **metrics})
     weight = row_weights(n, sample_weight, weights.class_weight, labels, max(2, n_out), which)
     there = None if weight is None else put(weight.astype(model._real), where)
@@ -113,7 +127,7 @@ def rows_of(
     return Streamed(X, y, there, place(like), which), measure
 
 
-def _validation_data(model: Any, given: Any, like: Array) -> tuple[Array, Array, Array | None]:
+def _validation_data(model: Any, given: Any, like: Array, check: bool) -> tuple[Array, Array, Array | None]:
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         count = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
         raise ValueError(
@@ -124,7 +138,8 @@ def _validation_data(model: Any, given: Any, like: Array) -> tuple[Array, Array,
     require_place(place(like), "the rows of the validation must be where those of the training are", X=X)
     try:
         model.check_targets(y, X)
-        model._check_values(X, y)
+        if check:
+            model._check_values(X, y)
     except ValueError as error:
         raise ValueError(f"validation_data: {error}") from None
     if not more or more[0] is None:
@@ -153,19 +168,28 @@ class Fit:
                 raise ValueError(
                     f"{name}, {layer}, needs batches of at least {layer.least_rows} rows, got {self.batch_size}"
                 )
-        self._renew()
-        n_batches = math.ceil(rows.n / self.batch_size)
         metrics = {} if measure is None else measure.metrics
-        names = ("loss", *(f"val_{name}" for name in metrics), *(name for _, c in told for name in c.names))
-        self.net.look_ahead(self.good.step, self.good.epoch, n_epochs, n_batches, names)
-        self.plan = Plan(n_epochs, n_batches, names, metrics)
+        measured = ("loss", *(f"val_{name}" for name in metrics))
+        names = (*measured, *(name for _, c in told for name in c.names))
+        if len(set(names)) < len(names):
+            raise ValueError(f"callbacks measure what has a name already: {', '.join(names)}")
+        self.plan = Plan(n_epochs, math.ceil(rows.n / self.batch_size), names, metrics)
+        # a callback of one's own may change anything at any time, those that are here change what they say
+        self._watched = any(not type(callback).__module__.startswith("xdfn.") for _, callback in told)
+        self._layers = dict(model.layers)
         self._to_show: TrainState | None = None
         self._begun: Told = []
+        self._renew()
 
     def _renew(self) -> None:
-        """Take the model as it is now."""
-        self.net: Network = self.model._network(self.like)
-        self.good: TrainState = self.model._pack(self.net, self.like)
+        """Take the model as it is now; if it cannot be taken, nothing has changed here."""
+        model, plan = self.model, self.plan
+        net: Network = model._network(self.like)
+        good: TrainState = model._pack(net, self.like)
+        for segment in net.segments:
+            _check_direction(segment.schedule, plan.metrics)
+        net.look_ahead(good.step, good.epoch, self.left, plan.n_batches, plan.values)
+        self.net, self.good = net, good
 
     def begin(self) -> None:
         self.model.stop_training = False
@@ -174,38 +198,64 @@ class Fit:
             self._begun.append((name, callback))
             if name in self.model._remembered:
                 callback.restore(self.model._remembered[name])
+        if self.left:
+            self._epoch_begin()
 
     def epochs(self) -> Iterator[tuple[TrainState, dict[str, float]]]:
         """The state after each epoch, which stays good until the next, and the epoch's values."""
         while self.left and not self.model.stop_training:  # once, unless a callback changes the model
             net = self.net
             trained = epochs(net, self.good, self.rows, self.left, self.batch_size, self._on_batch(), self.measure)
-            self._epoch_begin()
             for state, values in trained:
-                more: dict[str, float] = {}
-                if self.told:
-                    self._to_show = state
-                    for _, callback in self.told:
-                        more |= callback.measure(self.model) if callback.names else {}
+                self._to_show = state if self.told else None
+                more = self._measured() if self.told else {}
                 self.good, self.left = state, self.left - 1
                 yield state, {**values, **more}
                 if self.net is not net or self.model.stop_training or not self.left:
                     break
-                self._epoch_begin()
+
+    def _measured(self) -> dict[str, float]:
+        """What the callbacks measure."""
+        values: dict[str, float] = {}
+        for _, callback in self.told:
+            if callback.names:
+                given = callback.measure(self.model)
+                if set(given) != set(callback.names) or not all(isinstance(v, Real) for v in given.values()):
+                    raise ValueError(
+                        f"{type(callback).__name__}.measure must give a number for each of {callback.names}, got "
+                        f"{given!r:.200}"
+                    )
+                values |= given
+        return values
 
     def _epoch_begin(self) -> None:
         for _, callback in self.told:
             callback.on_epoch_begin(self.model)
+        self._take_changes()
 
     def after_epoch(self, state: TrainState, values: dict[str, float]) -> None:
         """Tell the callbacks, and go on with what they made of the model."""
         if not self.told:
             return
+        if self._watched:
+            _ = self.model.layers  # which a callback may have got hold of earlier
         for _, callback in self.told:
             callback.on_epoch_end(self.model, dict(values))
+        if self.left and not self.model.stop_training:
+            self._epoch_begin()
+        else:
+            self._take_changes()
+
+    def _take_changes(self) -> None:
         looked, self._to_show = self._to_show is None, None
-        if looked and self.model._differs_from(self.net):
-            self._renew()
+        if self._watched and looked:
+            now = self.model.layers
+            if now.keys() != self._layers.keys() or any(now[name] is not self._layers[name] for name in now):
+                self.model.layers = self._layers
+                raise ValueError("layers cannot be replaced within a fit; change their parameters and hyper-parameters")
+            self.model._rule()
+            if self.net.flat or self.model._differs_from(self.net):  # arrays, but for JAX's, may be changed in place
+                self._renew()
 
     def _on_batch(self) -> Any:
         """What is to be done after a batch, if anything."""
@@ -230,11 +280,25 @@ class Fit:
         """What the callbacks remember."""
         return {name: state for name, callback in self._begun if (state := callback.state())}
 
-    def end(self, complete: bool) -> dict[str, dict[str, Any]]:
-        """Tell the callbacks that it is over; what they remember."""
-        for _, callback in self._begun:
-            callback.on_fit_end(self.model, complete)
-        return self.states()
+    def end(self, complete: bool) -> None:
+        """Tell the callbacks that it is over."""
+        with contextlib.ExitStack() as stack:  # all of them, even if one fails
+            for _, callback in reversed(self._begun):
+                stack.callback(callback.on_fit_end, self.model, complete)
+
+
+def _check_direction(schedule: ScheduleBase | None, metrics: Mapping[str, MetricBase]) -> None:
+    """Raise ValueError if a schedule waits for a metric to fall that ought to rise, or the other way round."""
+    monitor, mode = getattr(schedule, "monitor", None), getattr(schedule, "mode", None)
+    known = monitor in ("loss", "val_loss") or (
+        monitor is not None and getattr(metrics.get(monitor.removeprefix("val_")), "higher_is_better", None) is not None
+    )
+    if monitor is not None and mode is not None and known:
+        better = "max" if sign(monitor, metrics) > 0 else "min"
+        if mode != better:
+            raise ValueError(
+                f"lr: {schedule} waits for {monitor} with mode={mode!r}; it is better the other way: {better!r}"
+            )
 
 
 def _reader(loss: Array) -> Callable[[], float]:

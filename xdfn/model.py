@@ -68,7 +68,8 @@ class DFN:
     ema : float in [0, 1), optional
         Keep a moving average of the parameters, a <- d a + (1 - d) p after every step t = 0, 1, ... with d = ema, or
         (1 + t) / (10 + t) while that is less (Polyak and Juditsky 1992; the start as in TensorFlow). All inference,
-        that of a validation included, is with the averages; `layers` hold the parameters themselves.
+        that of a validation included, is with the averages, until None is assigned or other weights are; `layers`
+        hold the parameters themselves.
 
     Attributes
     ----------
@@ -126,13 +127,13 @@ class DFN:
         self.clip_value, self.clip_norm, self.ema = clip_value, clip_norm, ema
         self._fit: Fit | None = None  # while one goes on
         self.layers = named(layers)
+        # by layer and parameter: whose the memory is, from which step, and the schedule, from which step and epoch
+        self._since: dict[str, dict[str, tuple[str, int, str, int, int]]] = {}
         self.optimizer = optimizer
         self.history: dict[str, list[float]] = {"loss": []}
         self._seed = self.seed  # the one in use
         self._step = self._epoch = 0
         self._slots: dict[str, dict[str, dict[str, Array]]] = {}  # by layer, parameter and name of the memory
-        # by layer and parameter: whose the memory is, from which step, and the schedule, from which step and epoch
-        self._since: dict[str, dict[str, tuple[str, int, str, int, int]]] = {}
         self._averages: dict[str, dict[str, Array]] = {}
         self._averaged: dict[str, dict[str, Array]] = {}  # the parameters that those are the averages of
         self._remembered: dict[str, dict[str, Any]] = {}  # by callbacks of earlier fits
@@ -162,6 +163,14 @@ class DFN:
 
     @optimizer.setter
     def optimizer(self, spec: Any) -> None:
+        self._assign(spec)
+        for name, layer in self.layers.items():
+            if layer.inherits:  # what is assigned, an equal schedule too, begins at its beginning
+                for parameter, (whose, since, *_) in self._since.get(name, {}).items():
+                    self._since[name][parameter] = whose, since, "", 0, 0
+
+    def _assign(self, spec: Any) -> None:
+        """Give a rule to all layers without one of their own."""
         rule = OptimizerInitializer(spec)()
         for layer in self.layers.values():
             if layer.inherits:
@@ -174,7 +183,7 @@ class DFN:
         """The optimizer as an object, after layers that take the model's have got what was assigned to its fields."""
         rule = OptimizerInitializer(self.optimizer)()
         if key(rule) != self._rule_key:
-            self.optimizer = self.optimizer
+            self._assign(self.optimizer)
         return rule
 
     # -- training --
@@ -211,9 +220,11 @@ class DFN:
         verbose : bool or None
             False: a line an epoch. True: also one a batch, for which the device is read each time. None: nothing.
         sample_weight : array (n,), optional
-            What each row counts for: a row of weight 2 for as much as two equal rows, one of weight 0 for nothing.
+            What each row counts for: a row of weight 2 for as much as two equal rows, one of weight 0 for nothing. Only
+            the proportions matter.
         class_weight : "balanced" or dict of class numbers and weights, optional
-            What the rows of a class count for, times sample_weight; "balanced" makes all classes count alike.
+            What the rows of a class count for in training, times sample_weight; "balanced" makes all classes count
+            alike.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Rows on which ``history["val_loss"]`` and the metrics are measured after each epoch.
         validation_fraction : float in (0, 1), optional
@@ -221,7 +232,8 @@ class DFN:
         metrics : str, MetricBase, function(y_true, y_pred), or a list or dict of these, optional
             What else is measured there, such as ``"accuracy"``, which becomes ``history["val_accuracy"]``.
         callbacks : sequence of str or Callback
-            What is told of each epoch, such as ``EarlyStopping("val_loss", patience=5)``.
+            What is told of each epoch, such as ``EarlyStopping("val_loss", patience=5)``. They begin anew with each
+            fit, but for one that resumes what an error, an interrupt or the end of the process cut short.
         check_input : bool
             Look once for NaN, infinity and targets out of range.
         device : str, array or device, optional
@@ -256,7 +268,7 @@ class DFN:
                 if check_input:
                     self._check_values(X_train, y_train)
                 weights = Weights(sample_weight, class_weight)
-                validation = Validation(validation_data, validation_fraction, metrics)
+                validation = Validation(validation_data, validation_fraction, metrics, check_input)
                 rows, measure = rows_of(self, X_train, y_train, like, weights, validation)
                 self._flat_targets = y_train.ndim == 1
                 self._fit = Fit(self, rows, like, n_epochs, batch_size, measure, told)
@@ -273,15 +285,16 @@ class DFN:
                 else:
                     self._restore(before)
                 if fit is not None:
-                    remembered = fit.end(complete)
-                    self._remembered = remembered if done else self._remembered
+                    if done:
+                        self._remembered = {} if complete else fit.states()
+                    fit.end(complete)
         return self
 
     def _differs_from(self, net: Network) -> bool:
         """Whether the model is another than the one that is being trained, after a callback has looked at it."""
         like = next(value for layer in self.layers.values() for value in layer.params.values())
         return not self._network(like).same(net) or any(
-            layer.params.get(parameter) is not self._averaged[name].get(parameter)
+            layer.params.get(parameter) is not self._averaged.get(name, {}).get(parameter)
             for name, layer in self.layers.items()
             for parameter in layer.shapes
         )
@@ -353,9 +366,9 @@ class DFN:
                     raise ValueError(f"{what} must have shape {layer.shapes[parameter]}, got {tuple(value.shape)}")
                 if value.dtype != dtype:
                     tree[-1][parameter] = namespace(value).astype(value, dtype)
-                average = self._averages.get(name, {}).get(parameter) if averaged else None
-                if average is not None and value is self._averaged[name][parameter]:
-                    tree[-1][parameter] = average
+        if averaged and self.ema is not None:
+            valid = self.averages()
+            tree = [{**params, **valid.get(name, {})} for name, params in zip(self.layers, tree, strict=True)]
         if not any(tree):
             raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
         return tree
@@ -413,11 +426,23 @@ class DFN:
         averages = net.unpack(state.averages) if state.averages else []
         self._averages = dict(zip(names, averages, strict=False))
         self._settle()
-        self._step, self._epoch, self._rate = state.step, state.epoch, net.rate
+        self._step, self._epoch = state.step, state.epoch
+        self._rate = self._rate if math.isnan(net.rate) else net.rate
 
     def _settle(self) -> None:
         """Keep in mind which parameters the averages, and all else that training remembers, belong to."""
         self._averaged = {name: dict(layer.params) for name, layer in self.layers.items()}
+
+    def averages(self) -> dict[str, dict[str, Array]]:
+        """The moving averages by layer and parameter, of parameters that are as training left them."""
+        return {
+            name: {
+                parameter: average
+                for parameter, average in self._averages.get(name, {}).items()
+                if layer.params.get(parameter) is self._averaged[name].get(parameter)
+            }
+            for name, layer in self.layers.items()
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that training has learned: parameters, buffers, averages, and the optimizer's memory."""
@@ -425,7 +450,7 @@ class DFN:
         tree = {
             "params": {name: layer.params for name, layer in layers},
             "buffers": {name: layer.buffers for name, layer in layers},
-            "averages": self._averages,
+            "averages": self.averages(),
             "slots": self._slots,
         }
         copied: dict[str, Any] = fresh(tree)
@@ -709,19 +734,12 @@ class DFN:
             name: tree_map(lambda x: move(x, where), (layer.params, layer.buffers))
             for name, layer in self.layers.items()
         }
-        slots, averages = (tree_map(lambda x: move(x, where), tree) for tree in (self._slots, self._averages))
+        slots, averages = (tree_map(lambda x: move(x, where), tree) for tree in (self._slots, self.averages()))
         remembered = _map_arrays(lambda x: move(x, where), self._remembered)
-        assigned = {
-            name
-            for name, layer in self.layers.items()
-            for parameter, value in layer.params.items()
-            if value is not self._averaged.get(name, {}).get(parameter)
-        }
         for name, layer in self.layers.items():
             layer.params, layer.buffers = moved[name]
             layer.flush_gradients()
-        self._slots, self._remembered = slots, remembered
-        self._averages = {name: tree for name, tree in averages.items() if name not in assigned}
+        self._slots, self._averages, self._remembered = slots, averages, remembered
         self._settle()
         return self
 

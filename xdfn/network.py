@@ -8,6 +8,7 @@ where that is what the library wants (`_backend.flat`); the layers see views.
 import copy
 import functools
 import math
+import numbers
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -262,7 +263,7 @@ class Network:
             if known != len(past):  # once an epoch
                 lr = schedule(t, {schedule.monitor: past})
                 self._watched[id(schedule)] = len(past), lr
-        if not (math.isfinite(lr) and lr >= 0):
+        if not (isinstance(lr, numbers.Real) and math.isfinite(lr) and lr >= 0):
             raise ValueError(f"lr: {schedule} gave {lr} at {schedule.by} {t:g}, expected a number of at least 0")
         return lr
 
@@ -288,7 +289,8 @@ class Network:
     @property
     def rate(self) -> float:
         """The learning rate of the last step, of the first segment; NaN for a rule without one."""
-        return float(vars(self.segments[0].optimizer).get("lr", math.nan))
+        lr = vars(self.segments[0].optimizer).get("lr")
+        return lr if isinstance(lr, (int, float)) else math.nan
 
     # -- between the state's segments and the layers' dicts --
 

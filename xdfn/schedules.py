@@ -422,8 +422,8 @@ class ReduceOnPlateau(ScheduleBase):
     -----
     As PyTorch's `ReduceLROnPlateau` with threshold_mode="abs" and eps=0, but worked out from the whole history each
     time, whatever t is. Epochs whose value is NaN are left out, where PyTorch counts them as without improvement.
-    While the history has no value under `monitor` the rate is lr. Another lr or patience, assigned later, counts as
-    if it had been there from the first epoch.
+    While the history has no value under `monitor` the rate is lr. In a network the history begins with the schedule:
+    one of another lr or patience begins anew.
 
     Examples
     --------
