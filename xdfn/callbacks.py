@@ -2,7 +2,6 @@
 look at the model at any time, and change it after an epoch.
 """
 
-import csv
 import math
 import os
 import time
@@ -289,6 +288,8 @@ class CSVLog(Callback):
             file.write_text(",".join(names) + "\n", encoding="utf-8")
 
     def on_epoch_end(self, model: Any, values: dict[str, float]) -> None:
+        import csv  # only now, since `import xdfn` should be quick
+
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow([len(model.history["loss"]), *values.values()])
 
