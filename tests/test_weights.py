@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from parts import LOSSES
 
-from xdfn import DFN, Accuracy, BatchNorm, FullyConnected, MetricBase
+from xdfn import DFN, Accuracy, BatchNorm, FullyConnected, MetricBase, ObjectiveBase
 from xdfn.data import row_weights, split
 from xdfn.losses import losses
 
@@ -238,3 +238,15 @@ def test_a_metric_of_ones_own(backend, rng):
     assert model.history["val_right"] == [pytest.approx(np.mean(said == y))]
     assert model.history["val_accuracy"] == [pytest.approx(np.mean(said == y))]
     assert model.evaluate(*data, metric=right) == pytest.approx(np.mean(said == y))
+
+
+def test_a_classifier_of_ones_own_without_labels_is_split_at_random(rng):
+    class Hinge(type(losses.resolve("bce"))):
+        labels = ObjectiveBase.labels
+
+    X, y = rng.normal(size=(40, 2)), (rng.random(40) < 0.5).astype(int)
+    model = DFN(layers=[FullyConnected(1, "affine", "glorot_uniform")], loss=Hinge(), seed=0)
+    model.fit(X, y, 1, 10, None, validation_fraction=0.25)
+    assert len(model.history["val_loss"]) == 1
+    with pytest.raises(ValueError, match="class_weight: classes were asked for, and Hinge"):
+        model.fit(X, y, 1, 10, None, class_weight="balanced")

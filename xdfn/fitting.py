@@ -24,6 +24,7 @@ from xdfn._backend import (
 from xdfn._spec import number
 from xdfn.callbacks import BatchReport, Callback, Plan, Report, callbacks
 from xdfn.data import Resident, Streamed, check_inputs, check_weights, row_weights, split
+from xdfn.losses import ObjectiveBase
 from xdfn.metrics import FunctionMetric, MetricBase, resolve_metrics, sign
 from xdfn.network import Network, TrainState
 from xdfn.schedules import ScheduleBase
@@ -92,7 +93,8 @@ def rows_of(
         raise ValueError("metrics are measured on other rows: give validation_data=(X, y) or validation_fraction")
     for metric in metrics.values():
         metric.check(loss, n_out)
-    stratified = validation.fraction is not None and loss.classifies and (n_out == 1 or loss.unit_rows)
+    has_labels = type(loss).labels is not ObjectiveBase.labels and (n_out == 1 or loss.unit_rows)
+    stratified = validation.fraction is not None and has_labels
     labels, which, held_out, sample_weight = None, None, None, None
     if weights.class_weight is not None or stratified:
         try:

@@ -188,7 +188,8 @@ class RateSearch(NamedTuple):
     rates, losses : list of float
         The rate of each step, and the loss of its batch, smoothed.
     suggestion : float
-        A tenth of the rate at which the loss was least, the first tenth of the steps left out.
+        A tenth of the rate at which the loss was least, the first tenth of the steps left out; `low` if no rate was
+        of use.
     """
 
     rates: list[float]

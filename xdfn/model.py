@@ -485,7 +485,7 @@ class DFN:
         samples : int, optional
             How often to ask the network with layers that draw, such as Dropout, drawing anew as in training (Gal and
             Ghahramani 2016, arXiv:1506.02142). The answer is then the pair of the mean and the standard deviation of
-            what `predict_proba` gives: how sure the model is.
+            what `predict_proba` gives: how sure the model is. The draws depend on the seed and the place of a row.
 
         Returns
         -------

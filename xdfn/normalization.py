@@ -34,7 +34,8 @@ class BatchNorm(LayerBase):
 
     Notes
     -----
-    The variance is that of the batch (divided by n) everywhere; PyTorch's running one is divided by n - 1.
+    The variance is that of the batch (divided by n) everywhere; PyTorch's running one is divided by n - 1. A short last
+    batch may be of one row, which then teaches nothing but beta; full batches must have two.
 
     Examples
     --------
