@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from xdfn import DFN, FullyConnected, Residual
+
 ACTIVATIONS = [
     "ReLU",
     "LeakyReLU(alpha=0.3)",
@@ -135,3 +137,19 @@ CALLBACKS = [
     "LearningRateLog",
     "ProgressBar(batches=True)",
 ]
+
+
+def everything():
+    """A network with a layer of every kind, penalties, constraints, clipping, averages and a schedule."""
+    layers = [
+        "gaussian_noise(0.05)",
+        FullyConnected(16, "relu", "he_uniform", regularizer="l1l2", constraint="max_norm(2)"),
+        "batch_norm",
+        "dropout(0.2)",
+        Residual(["layer_norm", FullyConnected(16, "tanh", "glorot_uniform"), "dropout(0.1)"]),
+        "maxout(12, n_pieces=3)",
+        "prelu",
+        FullyConnected(10, "affine", "glorot_uniform"),
+    ]
+    more = {"clip_norm": 2.0, "clip_value": 1.0, "ema": 0.9}
+    return DFN(layers=layers, optimizer="adamw(lr='cosine(1e-3, 10)', weight_decay=0.1)", seed=0, **more)

@@ -9,8 +9,9 @@ import types
 
 import numpy as np
 import pytest
+from parts import everything
 
-from xdfn import DFN, Dropout, FullyConnected, Residual, _backend
+from xdfn import DFN, Dropout, FullyConnected, _backend
 
 strict = pytest.importorskip("array_api_strict")
 Array = type(strict.zeros(1))
@@ -33,22 +34,6 @@ def reads(monkeypatch):
 
 def on_device(values, dtype):
     return strict.asarray(np.asarray(values, dtype), device=strict.Device("device1"))
-
-
-def everything():
-    """A layer of every kind, penalties, constraints, clipping, averages and a schedule."""
-    layers = [
-        "gaussian_noise(0.05)",
-        FullyConnected(16, "relu", "he_uniform", regularizer="l1l2", constraint="max_norm(2)"),
-        "batch_norm",
-        "dropout(0.2)",
-        Residual(["layer_norm", FullyConnected(16, "tanh", "glorot_uniform"), "dropout(0.1)"]),
-        "maxout(12, n_pieces=3)",
-        "prelu",
-        FullyConnected(10, "affine", "glorot_uniform"),
-    ]
-    more = {"clip_norm": 2.0, "clip_value": 1.0, "ema": 0.9}
-    return DFN(layers=layers, optimizer="adamw(lr='cosine(1e-3, 10)', weight_decay=0.1)", seed=0, **more)
 
 
 def networks():
