@@ -180,14 +180,14 @@ def _all(xp: Any, x: Array, test: Callable[[Array], Array]) -> Array:
 
 
 def row_weights(
-    n: int, sample_weight: Array | None, class_weight: Any, labels: Any | None, n_classes: int, which: Any | None
+    n: int, sample_weight: Any | None, class_weight: Any, labels: Any | None, n_classes: int, which: Any | None
 ) -> "np.ndarray[Any, Any] | None":
     """The weights (n,) of the rows, float64 on the host, with mean 1 over the rows `which`; None where all are alike.
 
     Parameters
     ----------
-    sample_weight : array (n,), optional
-        Non-negative numbers. Reads the device.
+    sample_weight : NumPy array (n,), optional
+        From `check_weights`.
     class_weight : "balanced" or dict, optional
         What a row's class multiplies its weight by: by number, 1 for those that are not named; or n / (m n_c) for a
         class of n_c of the n rows, where m classes occur, rows being counted by their weights.
@@ -199,13 +199,11 @@ def row_weights(
     Raises
     ------
     ValueError
-        Weights that are negative, not finite, all zero or of another number than the rows; classes that are not there.
+        No row that is trained on has a weight, or a class is not there.
     """
     if sample_weight is None and class_weight is None:
         return None
-    weight = np.ones(n)
-    if sample_weight is not None:
-        weight = check_weights("sample_weight", sample_weight, n)
+    weight = np.ones(n) if sample_weight is None else sample_weight
     used = slice(None) if which is None else which
     if class_weight is not None:
         assert labels is not None

@@ -179,7 +179,7 @@ class StepDecay(ScheduleBase):
 
 
 @schedules.register("exponential")
-class ExponentialDecay(ScheduleBase):
+class ExponentialDecay(StepDecay):
     """lr factor^(t / length): a smooth curve through the corners of `StepDecay`.
 
     Parameters
@@ -197,18 +197,6 @@ class ExponentialDecay(ScheduleBase):
     >>> [schedule(t) for t in (0, 5, 10)]
     [0.1, 0.05, 0.025]
     """
-
-    _shown = ("factor",)
-
-    length = number_field(0, open_low=True)
-    factor = number_field(0, 1, open_low=True)
-    by = _choice("epoch", "step")
-
-    def __init__(self, lr: float, length: float, factor: float = 0.1, by: str = "epoch") -> None:
-        self.lr = lr
-        self.length = length
-        self.factor = factor
-        self.by = by
 
     def __call__(self, t: float, history: History = _NO_HISTORY) -> float:
         return self.lr * math.pow(self.factor, t / self.length)
