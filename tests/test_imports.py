@@ -11,6 +11,8 @@ PACKAGE = Path(xdfn.__file__).parent
 # Reading order: a module imports only from those before it.
 ORDER = [
     *(
+        "_trees",
+        "_tape",
         "_blas",
         "_numpy",
         "_pieces",

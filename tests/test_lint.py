@@ -10,7 +10,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "xdfn"
 FILES = sorted(PACKAGE.glob("*.py"))
 # where arrays are NumPy's by design: what draws, reads files and draws pictures on the host, and NumPy's own short ways
-HOST = {"_blas.py", "_numpy.py", "_pieces.py", "checkpoint.py", "datasets.py", "initializers.py", "plotting.py"}
+HOST = {
+    "_blas.py",
+    "_numpy.py",
+    "_pieces.py",
+    "_tape.py",
+    "checkpoint.py",
+    "datasets.py",
+    "initializers.py",
+    "plotting.py",
+}
 BANNED = {"clip", "sign", "nonzero", "argwhere", "unique_values", "unique_all", "item", "compress", "extract"}
 CREATING = {"zeros", "ones", "empty", "full", "arange", "linspace", "eye"}
 # the places that may read the device: the check of a fit's input, the end of an epoch and a batch that is printed,
@@ -22,7 +31,7 @@ READING = {
     "model.py": {"evaluate"},
     "inspection.py": {"check_gradients", "_quotient", "_worst_entry", "off_by", "_finest"},
     "layers.py": {"initialize"},
-    "_backend.py": {"to_numpy", "move"},
+    "_backend.py": {"to_numpy", "move", "read"},
 }
 NUMBERS = {  # float( of Python's numbers
     "_backend.py": {"_named_device"},
@@ -67,8 +76,9 @@ def offences(path, source=None):
                 of_shape = ".shape" in ast.unparse(node) or "finfo" in ast.unparse(node)
                 if function not in allowed and not of_shape:
                     yield node.lineno, "float( reads the device"
-            if name == "to_numpy" and isinstance(f, ast.Name) and function not in READING.get(file, set()):
-                yield node.lineno, "to_numpy( reads the device"
+            reads = name in ("to_numpy", "read") and isinstance(f, ast.Name)
+            if reads and function not in READING.get(file, set()):
+                yield node.lineno, f"{name}( reads the device"
             if owner == "xp" and name in CREATING:
                 given = {keyword.arg for keyword in node.keywords}
                 traced = function == "ones_row"  # under JAX's trace, where there is no device

@@ -376,19 +376,23 @@ def test_a_divergence_keeps_the_last_finite_state(backend, blobs):
     model.fit(X, y, 1, 64, verbose=None)
 
 
-def test_an_interrupt_keeps_the_last_finished_epoch(blobs, monkeypatch):
-    from xdfn import network
+@pytest.mark.parametrize("taped", [False, True])
+def test_an_interrupt_keeps_the_last_finished_epoch(blobs, monkeypatch, taped):
+    from xdfn import _tape, network
 
+    where, what = (_tape.Tape, "play") if taped else (network.Network, "step")
+    if not taped:
+        monkeypatch.setattr(_tape.Recorded, "ENOUGH", 10**9)
     model, twin = classifier(), classifier()
     steps = iter(range(10**6))
-    step = network.Network.step
+    step = getattr(where, what)
 
     def interrupted(self, *args):
-        if next(steps) == 13:  # in the middle of the third epoch
+        if next(steps) == (2 if taped else 13):  # in the middle of the third epoch
             raise KeyboardInterrupt
         return step(self, *args)
 
-    monkeypatch.setattr(network.Network, "step", interrupted)
+    monkeypatch.setattr(where, what, interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*blobs, 5, 64, verbose=None)
     monkeypatch.undo()

@@ -6,6 +6,7 @@ Everything above it is written against `xp`, the array-API namespace of its inpu
 
 import functools
 import importlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
@@ -19,9 +20,11 @@ from array_api_compat import to_device as _to_device
 from xdfn import _cupy, _numpy
 from xdfn._blas import add_product, add_scaled
 from xdfn._pieces import in_pieces, keep_pages
+from xdfn._tape import Recorded, Taped
+from xdfn._trees import Tree as Tree
+from xdfn._trees import tree_map as tree_map
 
 Array = Any
-Tree = Any  # arrays in nested tuples, NamedTuples, lists and dicts
 
 
 class Place(NamedTuple):
@@ -85,6 +88,8 @@ def _library(xp: ModuleType) -> str:
 
 def place(x: Array) -> Place:
     """The library and the device of an array."""
+    if type(x) is np.ndarray:
+        return _HOST
     return Place(namespace(x), _device(x))
 
 
@@ -147,8 +152,10 @@ def _import(library: str) -> ModuleType:
         raise ValueError(f"{library!r} was asked for and cannot be imported ({error}); install it first") from error
 
 
-def arange(n: int, dtype: str, like: Array) -> Array:
-    """0, 1, ..., n - 1 on the device of `like`."""
+def arange(n: int, dtype: str, like: Array, *, own: bool = False) -> Array:
+    """0, 1, ..., n - 1 on the device of `like`; to be written over only if asked for as one's `own`."""
+    if isinstance(like, Taped):
+        return like.tape.counted(n, dtype, own)
     xp = namespace(like)
     return xp.arange(n, dtype=getattr(xp, dtype), device=_device(like))
 
@@ -175,6 +182,18 @@ def ones_row(like: Array) -> Array:
             _ONES.clear()
         _ONES[kind] = xp.ones((1, n), dtype=like.dtype, device=device)
     return _ONES[kind]
+
+
+def read(numbers: Sequence[Array], *vectors: Array) -> list[list[float]]:
+    """0-d arrays of one dtype, together, and vectors of it, as Python numbers, in one read of the device."""
+    if isinstance(numbers[0], (np.ndarray, np.generic)):
+        return [[float(x) for x in numbers], *(x.tolist() for x in vectors)]
+    packed: list[float] = to_numpy(_packed(*numbers, *vectors)).tolist()
+    stops = itertools.accumulate((len(numbers), *(x.shape[0] for x in vectors)))
+    return [packed[start:stop] for start, stop in itertools.pairwise((0, *stops))]
+
+
+_HOST = Place(_numpy, _device(np.empty(0)))
 
 
 def same_place(a: Place, b: Place) -> bool:
@@ -213,6 +232,8 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
 def put(host: Any, where: Place, dtype: Any = None) -> Array:
     """A host array on `where`, in `dtype`. May share memory with `host` where the library can."""
     host = np.asarray(host)
+    if where.xp is _numpy:
+        return np.asarray(host, dtype)
     if where.library == "jax":  # whose asarray takes ten times as long
         return importlib.import_module("jax").device_put(host.astype(dtype or host.dtype, copy=False), where.device)
     if not host.flags.writeable:  # PyTorch warns of a read-only array
@@ -270,16 +291,6 @@ def as_real(x: Any) -> Array:
     return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.asarray(0.0).dtype)
 
 
-def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Apply `function` to the leaves of one or several trees of the same structure."""
-    if isinstance(tree, dict):
-        return {name: tree_map(function, value, *(o[name] for o in others)) for name, value in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        values = [tree_map(function, *leaves) for leaves in zip(tree, *others, strict=True)]
-        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-    return function(tree, *others)
-
-
 def copy(tree: Tree, out: Tree | None = None) -> Tree:
     """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
     leaf = _leaf(tree)
@@ -304,18 +315,22 @@ def _leaf(tree: Tree) -> Array | None:
 
 def _copy(tree: Tree, out: Tree | None) -> Tree:
     if isinstance(tree, tuple):
-        if not tree:
-            return tree
-        values = [_copy(value, None if out is None else out[i]) for i, value in enumerate(tree)]
+        values = [
+            value if not _holds_arrays(value) else _copy(value, None if out is None else out[i])
+            for i, value in enumerate(tree)
+        ]
         return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
-    if isinstance(tree, int):
-        return tree
     if isinstance(tree, dict):
-        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()} if tree else tree
+        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()}
     if out is not None and tree.ndim and writes(tree):
         out[...] = tree
         return out
     return namespace(tree).asarray(tree, copy=True)
+
+
+def _holds_arrays(tree: Tree) -> bool:
+    """Whether it is neither a counter nor empty."""
+    return type(tree) is not int and (type(tree) not in (tuple, dict) or len(tree) > 0)
 
 
 @functools.cache
@@ -339,6 +354,12 @@ def together(function: Callable[..., Array]) -> Callable[..., Array]:
         return compiled()(x, *others) if _compiles(namespace(x)) else function(x, *others)
 
     return call
+
+
+@together
+def _packed(x: Array, *others: Array) -> Array:
+    xp = namespace(x)
+    return xp.concat([xp.reshape(value, (-1,)) for value in (x, *others)])
 
 
 # ---- how a run of steps is executed -------------------------------------------------------------------------------
@@ -530,16 +551,27 @@ def advance(
         times = [(state.step + i, state.epoch + (state.batch + i) / n_batches, share) for i in range(n_steps)]
         hypers = [net.hyper(*time) for time in times]
         return _scan(net, state, X, y, order, batch_size, weight, hypers)
-    xp = namespace(X)
     keep_pages()
     workspace = net.workspace(state)
-    loss = None
-    for i in range(n_steps):
+    eager, recorded = n_steps, None
+    if net.repeats and isinstance(X, np.ndarray):
+        kind = batch_size, share, X.dtype, y.dtype, y.shape[1:], weight is None
+        recorded = workspace.recorded.get(kind)
+        if recorded is None:
+            recorded = workspace.recorded[kind] = Recorded(net, workspace)
+        eager = recorded.before(n_steps)
+    xp, loss = namespace(X), None
+    for i in range(eager):
         rows = order[i * batch_size : (i + 1) * batch_size]
         x_i, y_i = _rows(X, y, rows)
         w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
         hyper = net.hyper(state.step, state.epoch + state.batch / n_batches, share)
         state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
+    if recorded is not None and eager < n_steps:
+        advanced: tuple[Any, Array] = recorded.advance(
+            state, X, y, order[eager * batch_size :], batch_size, weight, clock
+        )
+        return advanced
     return state, loss
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from xdfn._tape import call_c
+
 Matrix = np.ndarray[Any, Any]
 
 _SMALLEST = 2**16  # multiplications, below which a call by way of ctypes costs more than it saves
@@ -21,7 +23,7 @@ _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # enumerations of CBLAS
 _NAMES = ("scipy_cblas_{}64_", "cblas_{}64_", "scipy_cblas_{}", "cblas_{}")
 
 
-def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: float) -> bool:
+def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: Any) -> bool:
     """out += alpha a b, in place, if that can be done here; whether it was.
 
     Parameters
@@ -36,11 +38,8 @@ def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: float) -> bool:
     order_a, order_b = _order(a), _order(b)
     if routine is None or order_a is None or order_b is None:
         return False
-    pointers = (x.ctypes.data for x in (a, b, out))
-    at_a, at_b, at_out = pointers
-    routine(
-        _ROW_MAJOR, order_a[0], order_b[0], m, n, k, alpha, at_a, order_a[1], at_b, order_b[1], 1.0, at_out, n
-    )  # fmt: skip
+    orders = (_ROW_MAJOR, order_a[0], order_b[0])
+    call_c(out, routine, *orders, m, n, k, alpha, a, order_a[1], b, order_b[1], 1.0, out, n)
     return True
 
 
@@ -51,14 +50,14 @@ def _order(x: Matrix) -> tuple[int, int] | None:
     return (_TRANSPOSED, x.shape[0]) if x.flags.f_contiguous else None
 
 
-def add_scaled(a: float, x: Matrix, b: float, y: Matrix) -> bool:
+def add_scaled(a: Any, x: Matrix, b: Any, y: Matrix) -> bool:
     """y <- a x + b y for long vectors (n,), in place, if that can be done here; whether it was."""
     if y.ndim != 1 or y.shape[0] < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
         return False
     routine = _vector_routine(y.dtype.char)
     if routine is None or not (x.flags.c_contiguous and y.flags.c_contiguous):
         return False
-    routine(y.shape[0], a, x.ctypes.data, 1, b, y.ctypes.data, 1)
+    call_c(y, routine, y.shape[0], a, x, 1, b, y, 1)
     return True
 
 

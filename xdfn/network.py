@@ -7,6 +7,7 @@ where that is what the library wants (`_backend.flat`); the layers see views.
 
 import copy
 import functools
+import itertools
 import math
 import numbers
 import operator
@@ -30,12 +31,15 @@ from xdfn._backend import (
 from xdfn._backend import copy as fresh
 from xdfn._backend import place as place_of
 from xdfn._spec import key
+from xdfn._tape import Plain, Recorded
 from xdfn.activations import ActivationBase, Affine, Fused
 from xdfn.layers import ByHand as ByHandLayer
 from xdfn.layers import Context, LayerBase
 from xdfn.losses import ObjectiveBase
 from xdfn.optimizers import ByHand, OptimizerBase, Rates, Slots
 from xdfn.schedules import ScheduleBase
+
+_FEW = 2**14  # parameters: fewer are moved all at once sooner than by one product each, but on a GPU
 
 LayerTree = Sequence[dict[str, Any]]  # for each layer, something by the name of its parameters
 
@@ -71,6 +75,10 @@ class TrainState(NamedTuple):
         params, buffers, slots, averages, sums = arrays
         step, batch = self.step + n_steps, self.batch + n_steps
         return TrainState(params, buffers, slots, averages, sums, step, self.epoch, batch)
+
+    def with_sums(self, sums: dict[str, Array]) -> "TrainState":
+        params, buffers, slots, averages, _, step, epoch, batch = self
+        return TrainState(params, buffers, slots, averages, sums, step, epoch, batch)
 
 
 class Entry(NamedTuple):
@@ -137,6 +145,15 @@ class Workspace(NamedTuple):
     params_tree: LayerTree
     gradients: tuple[Array, ...]
     gradients_tree: LayerTree
+    memory: tuple[Array, ...]  # the optimizers' and the averages
+    recorded: dict[Any, Recorded]  # steps, by kind of batch
+
+    def arrays(self) -> tuple[Any, ...]:
+        return self[:4]
+
+    def with_arrays(self, arrays: tuple[Any, ...]) -> "Workspace":
+        params, params_tree, gradients, gradients_tree = arrays
+        return Workspace(params, params_tree, gradients, gradients_tree, self.memory, self.recorded)
 
 
 class Network:
@@ -189,7 +206,8 @@ class Network:
         # plain SGD everywhere: gradients go straight into the parameters, by one product each
         alike = len({key(s.optimizer) for s in self.segments}) == 1 and self.segments[0].optimizer.linear
         ruled = self._penalties or extras.clip_value is not None or extras.clip_norm is not None
-        self.plain = alike and not ruled
+        n_params = sum(e.stop - e.start for s in self.segments for e in s.entries)
+        self.plain = alike and not ruled and (n_params >= _FEW or fuses(like))
         self._key: Any = None
         self._watched: dict[int, tuple[int, float]] = {}  # by schedule: epochs seen, and the rate that follows
         self._workspaces: list[Workspace] = []
@@ -199,6 +217,11 @@ class Network:
         functions = [f for pair in parts for f in pair if f] + [type(self.loss).value_and_grad]
         foreign = any(not f.__module__.startswith("xdfn.") or f is ByHandLayer.pullback for f in functions)
         self._foreign = [e for segment in self.segments for e in segment.entries] if foreign else []
+        # a step of the library's own parts makes the same calls each time; one's own may look at values, or draw
+        own: list[Any] = [*whole, *(layer.acti_fn for layer in whole), self.loss, *(s.optimizer for s in self.segments)]
+        own += [part for _, *ruling in entries for part in ruling]
+        self.repeats = not by_hand and all(type(p).__module__.startswith("xdfn.") for p in own if p is not None)
+        self.memory: list[Plain] = []  # of steps that are not under way
         self._kinds = [key(s.optimizer, s.optimizer.per_step, whole=True) for s in self.segments]
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
@@ -340,21 +363,23 @@ class Network:
         """What the steps of an epoch share, where the library writes into given arrays; else None."""
         if not self.flat or not writes(state.params[0]):
             return None
+        memory = (*itertools.chain(*state.slots), *state.averages)
         for known in self._workspaces:  # one for each of the trees between which the epochs alternate
-            if all(p is q for p, q in zip(known.params, state.params, strict=True)):
+            if all(map(operator.is_, known.params + known.memory, state.params + memory)):
                 return known
-        workspace = self._new_workspace(state)
+        workspace = Workspace(state.params, *self._shared(state), memory, {})
         self._workspaces = [workspace, *self._workspaces[:1]]
         return workspace
 
-    def _new_workspace(self, state: TrainState) -> Workspace:
+    def _shared(self, state: TrainState) -> tuple[LayerTree, tuple[Array, ...], LayerTree]:
+        """The layers' views of the parameters, the gradients, and the views of them."""
         params_tree = self.unpack(state.params)
         if self.plain:  # the gradients go straight into the parameters
-            return Workspace(state.params, params_tree, (), ())
+            return params_tree, (), ()
         if self._workspaces:  # the gradients of a step are gone when the next begins
-            return Workspace(state.params, params_tree, *self._workspaces[0][2:])
+            return params_tree, self._workspaces[0].gradients, self._workspaces[0].gradients_tree
         gradients = tuple(namespace(p).empty_like(p) for p in state.params)
-        return Workspace(state.params, params_tree, gradients, self.unpack(gradients))
+        return params_tree, gradients, self.unpack(gradients)
 
     def state(self, arrays: tuple[Any, ...]) -> TrainState:
         return TrainState(*arrays)

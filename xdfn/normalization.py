@@ -82,7 +82,7 @@ class BatchNorm(LayerBase):
         if ctx.weight is None or isinstance(ctx.weight, float):
             return ones_row(x) / x.shape[0], self.momentum**ctx.share
         xp = namespace(x)
-        total = xp.sum(ctx.weight)
+        total = xp.sum(ctx.weight, keepdims=True)  # (1,): NumPy's own numbers have another power than its arrays
         least = float(xp.finfo(x.dtype).smallest_normal)  # all rows of a batch may have weight 0
         return xp.reshape(ctx.weight / xp.maximum(total, least), (1, -1)), self.momentum ** (ctx.share * total)
 

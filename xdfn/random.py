@@ -50,7 +50,7 @@ def permutation(seed: int, epoch: int, n: int) -> "np.ndarray[Any, np.dtype[np.i
     so that each has a stream of its own.
     """
     rng, start = _order_stream(seed)
-    start["state"]["counter"] = np.asarray((0, 0, 0, epoch), np.uint64)
+    start["state"]["counter"][:] = 0, 0, 0, epoch
     rng.bit_generator.state = start
     return rng.permutation(n).astype(np.int32)
 
@@ -100,7 +100,7 @@ def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
     C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
     The lanes stay 1-d because NumPy warns when 0-d integers overflow.
     """
-    (x,) = elementwise(("mix",), _mix, arange(math.prod(shape), "int32", like), numbers=key)
+    (x,) = elementwise(("mix",), _mix, arange(math.prod(shape), "int32", like, own=True), numbers=key)
     return namespace(like).reshape(x, shape)
 
 

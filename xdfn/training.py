@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from xdfn import random
-from xdfn._backend import Array, Place, advance, copy, move, namespace, place, same_place, to_numpy, together
+from xdfn._backend import Array, Place, advance, copy, move, namespace, place, read, same_place
+from xdfn._tape import UnrecordedError
 from xdfn.data import Resident, Streamed, spans
 from xdfn.layers import LayerBase
 from xdfn.losses import ObjectiveBase
@@ -142,7 +143,11 @@ def epochs(
     for _ in range(n_epochs):
         work = copy(good, work)
         order = rows.order(random.permutation(net.seed, work.epoch, n))
-        work = _epoch(net, work, rows, order, batch_size, on_batch)
+        try:
+            work = _epoch(net, work, rows, order, batch_size, on_batch)
+        except UnrecordedError:  # of the library's own parts none is known to do that
+            net.repeats = False
+            work = _epoch(net, copy(good, work), rows, order, batch_size, on_batch)
         values, finite = _read(net, work, n, measure)
         if not finite:
             raise FloatingPointError(
@@ -171,12 +176,12 @@ def _epoch(
     for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
         size, before = min(batch_size, stop - start), state.sums["loss"]
         if start:  # the sums of the batches before are of another size
-            state = state._replace(sums=net.init_sums(before.dtype))
+            state = state.with_sums(net.init_sums(before.dtype))
         clock = Clock(n_batches, size / batch_size)
         for X, y, weight, which in rows.pieces(order[start:stop], size):
             state, loss = advance(net, state, X, y, which, size, weight, clock)
         total = float(size) * state.sums["loss"]
-        state = state._replace(sums={"loss": before + total if start else total})
+        state = state.with_sums({"loss": before + total if start else total})
         if on_batch is not None:
             on_batch(state, state.batch, n_batches, loss)
     return state
@@ -184,22 +189,14 @@ def _epoch(
 
 def _read(net: Network, state: TrainState, n: int, measure: Measure | None) -> tuple[dict[str, float], bool]:
     """The values of the epoch, and whether its loss and all parameters are finite, in one read."""
-    totals = _totals(state.sums["loss"], *state.params)
-    if measure is None:
-        numbers = to_numpy(totals)
-    else:
-        measured = measure.on_device(
-            net.layers, net.unpack(state.averages or state.params), state.buffers, net.place, totals.dtype
-        )
-        numbers = to_numpy(net.place.xp.concat([totals, measured]))
-    loss_sum, *rest = numbers[: totals.shape[0]].tolist()
+    xp, loss = net.place.xp, state.sums["loss"]
+    totals = [loss, *map(xp.sum, state.params)]
+    measured = []
+    if measure is not None:
+        params = net.unpack(state.averages or state.params)
+        measured = [measure.on_device(net.layers, params, state.buffers, net.place, loss.dtype)]
+    (loss_sum, *rest), *numbers = read(totals, *measured)
     values = {"loss": loss_sum / n}
     if measure is not None:
-        values |= {f"val_{name}": value for name, value in measure.values(numbers[totals.shape[0] :]).items()}
+        values |= {f"val_{name}": value for name, value in measure.values(np.asarray(numbers[0])).items()}
     return values, all(map(math.isfinite, (loss_sum, *rest)))
-
-
-@together
-def _totals(loss: Array, *params: Array) -> Array:
-    xp = namespace(loss)
-    return xp.concat([xp.reshape(value, (1,)) for value in (loss, *map(xp.sum, params))])

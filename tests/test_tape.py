@@ -1,0 +1,287 @@
+"""A step that was written down must be the step: every part of the library, bit for bit."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from parts import ACTIVATIONS, CONSTRAINTS, LAYERS, LOSSES, OPTIMIZERS, REGULARIZERS, SCHEDULES, everything
+
+from xdfn import DFN, Callback, FullyConnected
+from xdfn._tape import Number, Recorded, Tape, UnrecordedError
+from xdfn.activations import ActivationBase, ReLU
+from xdfn.layers import LayerBase
+
+
+def learned(model):
+    """All arrays and numbers that training leaves."""
+    snapshot = model.snapshot()
+    found, trees = [], [snapshot]
+    while trees:
+        tree = trees.pop()
+        if isinstance(tree, dict):
+            trees += tree.values()
+        elif isinstance(tree, (tuple, list)):
+            trees += tree
+        else:
+            found.append(np.asarray(tree))
+    return [*found, *(np.asarray(values) for values in model.history.values())]
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """The steps that were played, by tape."""
+    counts = []
+    play = Tape.play
+    monkeypatch.setattr(Tape, "play", lambda self, numbers: (counts.append(self), play(self, numbers))[1])
+    return counts
+
+
+def check(make, X, y, played, monkeypatch, **more):
+    """The same training with and without a tape; nearly all steps of the first are played."""
+    n_epochs, batch_size = 3, 8
+    more = {"verbose": None, **more}
+    taped = make().fit(X, y, n_epochs, batch_size, **more)
+    # of each of the two trees between which epochs alternate, the first step is not written down and the second is
+    n_rows = 66 if "validation_fraction" in more else len(X)
+    assert len(played) >= n_epochs * (n_rows // batch_size) - 4
+    del played[:]
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorded, "ENOUGH", 10**9)
+        plain = make().fit(X, y, n_epochs, batch_size, **more)
+    assert not played
+    ours, expected = learned(taped), learned(plain)
+    assert len(ours) == len(expected)
+    for a, b in zip(ours, expected, strict=True):
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes()
+    assert np.isfinite(taped.history["loss"]).all()
+
+
+@pytest.fixture(params=["float32", "float64"])
+def data(request, rng):
+    return rng.normal(size=(83, 5)).astype(request.param)  # ten full batches and a short one
+
+
+def model_of(*layers, **more):
+    return lambda: DFN(layers=[*layers, FullyConnected(3, "affine", "glorot_uniform")], seed=1, **more)
+
+
+@pytest.mark.parametrize("spec", ACTIVATIONS)
+def test_activations(data, rng, spec, played, monkeypatch):
+    make = model_of(FullyConnected(6, spec, "glorot_uniform"), FullyConnected(4, spec, "glorot_uniform"))
+    check(make, 0.1 * data, rng.integers(0, 3, 83), played, monkeypatch)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("spec", LOSSES)
+def test_losses(data, rng, spec, weighted, played, monkeypatch):
+    more = {"sample_weight": rng.uniform(size=83)} if weighted else {}
+    make = model_of("fc(6, 'tanh', 'he_normal')", loss=spec)
+    check(make, data, LOSSES[spec](rng, 83, 3).astype(data.dtype), played, monkeypatch, **more)
+
+
+@pytest.mark.parametrize("width", [6, 200])  # of the second the gradients are long enough for BLAS
+@pytest.mark.parametrize("spec", OPTIMIZERS)
+def test_optimizers(data, rng, spec, width, played, monkeypatch):
+    make = model_of(*[FullyConnected(width, "tanh", "he_normal")] * 2, optimizer=spec)
+    check(make, data, rng.integers(0, 3, 83), played, monkeypatch)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("spec", LAYERS)
+def test_layers(data, rng, spec, weighted, played, monkeypatch):
+    more = {"sample_weight": rng.uniform(size=83)} if weighted else {}
+    check(model_of(spec, optimizer="adam(lr=0.01)"), data, rng.integers(0, 3, 83), played, monkeypatch, **more)
+
+
+@pytest.mark.parametrize("spec", REGULARIZERS + CONSTRAINTS)
+def test_regularizers(data, rng, spec, played, monkeypatch):
+    argument = {"regularizer" if spec in REGULARIZERS else "constraint": spec}
+    make = model_of(FullyConnected(6, "relu", "he_normal", **argument))
+    check(make, data, rng.integers(0, 3, 83), played, monkeypatch)
+
+
+@pytest.mark.parametrize("spec", SCHEDULES)
+def test_schedules(data, rng, spec, played, monkeypatch):
+    make = model_of("fc(6, 'tanh', 'he_normal')", optimizer=f'sgdw(lr="{spec}", momentum=0.5)')
+    check(make, data, rng.integers(0, 3, 83), played, monkeypatch)
+
+
+def test_everything(data, rng, played, monkeypatch):
+    y, weight = rng.integers(0, 10, 83), rng.uniform(size=83)
+    check(everything, data, y, played, monkeypatch, sample_weight=weight, validation_fraction=0.2, metrics=["accuracy"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X, y: (X.astype(np.uint8), y.astype(np.uint8)),
+        lambda X, y: (np.asfortranarray(X), np.eye(3)[y]),
+        lambda X, y: (X[:, ::-1].astype(">f8"), y.astype(bool).astype(int)),
+        lambda X, y: (X[:80], y[:80]),  # no short batch
+    ],
+)
+def test_inputs(rng, change, played, monkeypatch):
+    X, y = change(rng.normal(size=(83, 5)) ** 2, rng.integers(0, 3, 83))
+    check(model_of("fc(6, 'relu', 'he_normal')"), X, y, played, monkeypatch)
+
+
+def test_every_epoch_and_many_fits(rng, played, monkeypatch):
+    """A step an epoch is written down once for each of the two trees, after some; a fit begins anew."""
+    X, y = rng.normal(size=(8, 5)), rng.integers(0, 3, 8)
+
+    def run():
+        model = model_of("fc(6, 'sigmoid', 'he_normal')", "dropout(0.3)")()
+        return learned(model.fit(X, y, 30, verbose=None).fit(X, y, 1, verbose=None).fit(X, y, 20, verbose=None))
+
+    ours = run()
+    assert len(set(map(id, played))) == 4
+    monkeypatch.setattr(Recorded, "ENOUGH", 10**9)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, run(), strict=True))
+
+
+class Counting(ActivationBase):
+    """One's own: it may do anything in each step."""
+
+    calls = 0
+
+    def forward(self, z):
+        type(self).calls += 1
+        return z * (1 if type(self).calls % 2 else 0.5)
+
+    def grad(self, z):
+        return np.ones_like(z)
+
+
+class Halving(ReLU):
+    def forward(self, z):
+        return super().forward(z) / 2
+
+
+class Jump(LayerBase):
+    def apply(self, params, buffers, x, ctx=None):
+        return (x + 1 if float(x.sum()) > 0 else x), None, buffers
+
+    def pullback(self, params, cache, dy, input_grad=True):
+        return dy, {}
+
+
+@pytest.mark.parametrize("part", [Counting(), Halving()])
+def test_ones_own_parts_are_asked_in_every_step(rng, part, played):
+    X, y = rng.normal(size=(80, 5)), rng.integers(0, 3, 80)
+    model_of(FullyConnected(6, part, "he_normal"))().fit(X, y, 2, 8, verbose=None)
+    assert not played
+    Counting.calls = 0
+
+
+def test_ones_own_layers_are_asked_in_every_step(rng, played):
+    X, y = rng.normal(size=(80, 5)), rng.integers(0, 3, 80)
+    model_of(Jump())().fit(X, y, 2, 8, verbose=None)
+    assert not played
+
+
+@pytest.mark.parametrize("reads", [np.sort, lambda z: z.copy() * 1.0, lambda z: bool(z[0, 0] > 0)])
+def test_what_cannot_be_written_down_is_done_without_a_tape(rng, monkeypatch, reads, played):
+    """No part of the library does such things; were there one, training would be slower and right."""
+    X, y = rng.normal(size=(83, 5)), rng.integers(0, 3, 83)
+    forward = ReLU.forward
+    monkeypatch.setattr(ReLU, "forward", lambda self, z: (reads(z), forward(self, z))[1])
+    make, taped = model_of("fc(6, 'relu', 'he_normal')"), []
+    for enough in (Recorded.ENOUGH, 10**9):
+        monkeypatch.setattr(Recorded, "ENOUGH", enough)
+        taped.append(learned(make().fit(X, y, 3, 8, verbose=None)))
+        assert not played
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*taped, strict=True))
+
+
+def test_numbers():
+    step = [0.5, 3]
+    assert (-Number(1)).of(step) == -3
+    assert (1.0 - Number(0)).of(step) == 0.5
+    assert (-(2.0 - Number(1))).of(step) == 1.0
+    tape = Tape([], tuple(step))
+    x = tape.own(np.ones(3, np.float32))
+    x *= Number(0)
+    x += -Number(1)
+    assert x.plain().tolist() == [-2.5] * 3
+    assert x.dtype == np.float32
+    x.plain()[...] = 1
+    tape.play((4.0, 1))
+    assert x.plain().tolist() == [3.0] * 3
+    with pytest.raises(TypeError):
+        Number(0) * 2.0
+
+
+def test_memory_of_what_is_gone_is_used_again():
+    tape = Tape([], ())
+    x = tape.own(np.arange(6.0))
+    first = x + 1.0
+    kept = first[1:]  # a view keeps its array
+    where = first.ctypes.data
+    del first
+    second = kept * 2.0
+    assert second.ctypes.data != where
+    del kept
+    third = second + x[1:]
+    assert third.ctypes.data == where
+    expected = [4.0 + 1, 6.0 + 2, 8.0 + 3, 10.0 + 4, 12.0 + 5]
+    assert third.plain().tolist() == expected
+    third.plain()[...] = 0
+    tape.play(())
+    assert third.plain().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        float,
+        bool,
+        list,
+        lambda x: x.copy() + 1,
+        lambda x: x[[0, 1]] + 1,
+        lambda x: np.cumsum(x),
+        lambda x: np.add.accumulate(x),
+        lambda x: np.add(x, 1, where=np.asarray([True, False])),
+        lambda x: np.add(x, 1, out=np.empty(2)),
+        lambda x: x[0],
+    ],
+)
+def test_what_a_tape_does_not_know(act):
+    with pytest.raises(UnrecordedError):
+        act(Tape([], ()).own(np.ones(2)))
+
+
+def test_an_interrupt_leaves_the_epoch_before(rng):
+    X, y = rng.normal(size=(80, 5)), rng.integers(0, 3, 80)
+
+    class Interrupt(Callback):
+        by_batch = True
+
+        def on_batch_end(self, model, batch, n_batches, loss):
+            if len(model.history["loss"]) == 3 and batch == 5:
+                raise KeyboardInterrupt
+
+    make = model_of("fc(6, 'tanh', 'he_normal')", optimizer="adam")
+    model = make()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y, 6, 8, verbose=None, callbacks=[Interrupt()])
+    expected = make().fit(X, y, 3, 8, verbose=None)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(learned(model), learned(expected), strict=True))
+
+
+def test_a_tape_takes_no_more_memory_than_a_step(rng, monkeypatch):
+    """What the arrays of a step need at once, and one batch: nothing that is gone stays."""
+    X, y = rng.normal(size=(2048, 64)).astype("f4"), rng.integers(0, 3, 2048)
+    make = model_of(*[FullyConnected(256, "sigmoid", "glorot_uniform")] * 4)
+
+    def peak():
+        model = make().initialize(X)
+        tracemalloc.start()
+        model.fit(X, y, 3, 512, verbose=None)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    taped = peak()
+    monkeypatch.setattr(Recorded, "ENOUGH", 10**9)
+    assert taped < 1.25 * peak()
