@@ -31,10 +31,14 @@ from xdfn.random import permutation
 
 RESULTS = Path(__file__).parent / "results"
 
+# before a turn, in s, while the threads of the one before fall asleep: each library brings its own, and they wait for
+# work in a loop, on the cores that the next one wants
+PAUSE = 0.1
+
 CASES = [
-    Case("notebook", (784, 200, 10), "sigmoid", 64, 64 * 150, epochs=2),
+    Case("notebook", (784, 200, 10), "sigmoid", 64, 64 * 150, epochs=4),
     Case("tiny", (2, 8, 2), "sigmoid", 4, 4, epochs=1000),
-    Case("deep", (64, *[256] * 8, 10), "relu", 128, 128 * 40, "adam", 1e-3, epochs=2),
+    Case("deep", (64, *[256] * 8, 10), "relu", 128, 128 * 40, "adam", 1e-3, epochs=4),
     Case("wide", (784, 2048, 2048, 10), "relu", 512, 512 * 6, "adam", 1e-3, epochs=2),
     Case("wide, dropout", (784, 2048, 2048, 10), "relu", 512, 512 * 6, "adam", 1e-3, dropout=(0.2, 0.5, 0.5)),
 ]
@@ -70,6 +74,7 @@ def race(runs, case, rounds, seed=0):
         epoch += epochs
         turn = names[round_ % len(names) :] + names[: round_ % len(names)]  # nobody always comes after the same
         for name in turn:
+            time.sleep(PAUSE)
             start = time.perf_counter()
             loss = runs[name](orders)
             seconds = time.perf_counter() - start

@@ -41,9 +41,9 @@ def check(make, X, y, played, monkeypatch, **more):
     n_epochs, batch_size = 3, 8
     more = {"verbose": None, **more}
     taped = make().fit(X, y, n_epochs, batch_size, **more)
-    # of each of the two trees between which epochs alternate, the first step is not written down and the second is
+    # in each of the two trees between which epochs alternate one step is written down
     n_rows = 66 if "validation_fraction" in more else len(X)
-    assert len(played) >= n_epochs * (n_rows // batch_size) - 4
+    assert len(played) >= n_epochs * (n_rows // batch_size) - 2
     del played[:]
     with monkeypatch.context() as patch:
         patch.setattr(Recorded, "ENOUGH", 10**9)

@@ -21,8 +21,7 @@ from xdfn import _cupy, _numpy
 from xdfn._blas import add_product, add_scaled
 from xdfn._pieces import in_pieces, keep_pages
 from xdfn._tape import Recorded, Taped
-from xdfn._trees import Tree as Tree
-from xdfn._trees import tree_map as tree_map
+from xdfn._trees import Tree, leaves, tree_map
 
 Array = Any
 
@@ -291,46 +290,13 @@ def as_real(x: Any) -> Array:
     return x if xp.isdtype(x.dtype, "real floating") else xp.astype(x, xp.asarray(0.0).dtype)
 
 
-def copy(tree: Tree, out: Tree | None = None) -> Tree:
-    """The tree with fresh arrays, written over those of `out` where the library can. Counters pass through."""
-    leaf = _leaf(tree)
-    if leaf is not None and _compiles(namespace(leaf)):
-        jax = importlib.import_module("jax")
-        leaves, structure = jax.tree.flatten(tree)
-        arrays = iter(_copies()([leaf for leaf in leaves if not isinstance(leaf, int)]))
-        return jax.tree.unflatten(structure, [leaf if isinstance(leaf, int) else next(arrays) for leaf in leaves])
-    return _copy(tree, out)
-
-
-def _leaf(tree: Tree) -> Array | None:
-    """The first array of a tree."""
-    if isinstance(tree, (tuple, list, dict)):
-        for branch in tree.values() if isinstance(tree, dict) else tree:
-            leaf = _leaf(branch)
-            if leaf is not None:
-                return leaf
-        return None
-    return None if isinstance(tree, int) else tree
-
-
-def _copy(tree: Tree, out: Tree | None) -> Tree:
-    if isinstance(tree, tuple):
-        values = [
-            value if not _holds_arrays(value) else _copy(value, None if out is None else out[i])
-            for i, value in enumerate(tree)
-        ]
-        return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
-    if isinstance(tree, dict):
-        return {name: _copy(value, out[name] if out else None) for name, value in tree.items()}
-    if out is not None and tree.ndim and writes(tree):
-        out[...] = tree
-        return out
-    return namespace(tree).asarray(tree, copy=True)
-
-
-def _holds_arrays(tree: Tree) -> bool:
-    """Whether it is neither a counter nor empty."""
-    return type(tree) is not int and (type(tree) not in (tuple, dict) or len(tree) > 0)
+def copy(tree: Tree) -> Tree:
+    """The tree with fresh arrays. Counters pass through."""
+    arrays = [leaf for leaf in leaves(tree) if not isinstance(leaf, int)]
+    if arrays and _compiles(namespace(arrays[0])):
+        copies = iter(_copies()(arrays))
+        return tree_map(lambda leaf: leaf if isinstance(leaf, int) else next(copies), tree)
+    return tree_map(lambda leaf: leaf if isinstance(leaf, int) else namespace(leaf).asarray(leaf, copy=True), tree)
 
 
 @functools.cache

@@ -284,9 +284,9 @@ class Recorded:
         self._tape: Tape | None = None
 
     def before(self, n_steps: int) -> int:
-        """How many of the next steps are to be taken without a tape: all, if they are few, or one, which may fail."""
-        first, self._steps = self._steps == 0, self._steps + n_steps
-        return n_steps if self._steps < self.ENOUGH else min(n_steps, first)
+        """How many of the next steps are to be taken without a tape: all, as long as they are few."""
+        self._steps += n_steps
+        return n_steps if self._steps < self.ENOUGH else 0
 
     def advance(
         self, state: Any, X: Plain, y: Plain, order: Plain, batch_size: int, weight: Plain | None, clock: Any
@@ -337,6 +337,6 @@ class Recorded:
                 if old.ctypes.data != new.ctypes.data:
                     old[...] = new
             self._loss = loss.plain()
-        except Exception as error:  # the steps before, which were not written down, raised none
+        except Exception as error:  # if it is the step's own, it will come again without a tape
             raise UnrecordedError(str(error)) from error
         self._tape = tape

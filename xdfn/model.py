@@ -23,10 +23,10 @@ from xdfn._backend import (
     resolve_place,
     same_place,
     to_numpy,
-    tree_map,
 )
 from xdfn._backend import copy as fresh
 from xdfn._spec import Field, Fixed, as_given, integer, key, number
+from xdfn._trees import tree_map
 from xdfn.data import check_inputs, check_real, check_values, check_weights, spans
 from xdfn.fitting import Fit, Validation, Weights, like_of, rows_of, told_of
 from xdfn.initializers import initializers

@@ -76,6 +76,21 @@ class TrainState(NamedTuple):
         step, batch = self.step + n_steps, self.batch + n_steps
         return TrainState(params, buffers, slots, averages, sums, step, self.epoch, batch)
 
+    def copied(self, spare: "TrainState | None") -> "TrainState":
+        """A copy, which takes its large arrays from another state where the library writes into given ones."""
+        if spare is None or not writes(self.params[0]):
+            copied: TrainState = fresh(self)
+            return copied
+        params, buffers, slots, averages, sums, step, epoch, batch = self
+        for x, y in zip(
+            itertools.chain(params, *slots, averages),
+            itertools.chain(spare.params, *spare.slots, spare.averages),
+            strict=True,
+        ):
+            y[...] = x
+        buffers = fresh(buffers) if any(buffers) else buffers  # the sums are nobody's to write
+        return TrainState(spare.params, buffers, spare.slots, spare.averages, sums, step, epoch, batch)
+
     def with_sums(self, sums: dict[str, Array]) -> "TrainState":
         params, buffers, slots, averages, _, step, epoch, batch = self
         return TrainState(params, buffers, slots, averages, sums, step, epoch, batch)

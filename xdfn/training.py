@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xdfn import random
-from xdfn._backend import Array, Place, advance, copy, move, namespace, place, read, same_place
+from xdfn._backend import Array, Place, advance, move, namespace, place, read, same_place
 from xdfn._tape import UnrecordedError
 from xdfn.data import Resident, Streamed, spans
 from xdfn.layers import LayerBase
@@ -141,13 +141,13 @@ def epochs(
     batch_size = min(batch_size, n)
     good, work = state, None
     for _ in range(n_epochs):
-        work = copy(good, work)
+        work = good.copied(work)
         order = rows.order(random.permutation(net.seed, work.epoch, n))
         try:
             work = _epoch(net, work, rows, order, batch_size, on_batch)
         except UnrecordedError:  # of the library's own parts none is known to do that
             net.repeats = False
-            work = _epoch(net, copy(good, work), rows, order, batch_size, on_batch)
+            work = _epoch(net, good.copied(work), rows, order, batch_size, on_batch)
         values, finite = _read(net, work, n, measure)
         if not finite:
             raise FloatingPointError(
@@ -172,8 +172,8 @@ def _epoch(
     """All batches in the given order: the full ones in one go, the short last one by itself."""
     n = order.shape[0]
     n_batches, full = math.ceil(n / batch_size), n - n % batch_size
-    chunk = full if on_batch is None else batch_size
-    for start, stop in [*spans(full, chunk), *([(full, n)] if full < n else [])]:
+    runs = [(0, full)] if on_batch is None else list(spans(full, batch_size))
+    for start, stop in runs if full == n else [*runs, (full, n)]:
         size, before = min(batch_size, stop - start), state.sums["loss"]
         if start:  # the sums of the batches before are of another size
             state = state.with_sums(net.init_sums(before.dtype))
