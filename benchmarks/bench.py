@@ -343,7 +343,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", choices=[*(case.name for case in CASES), "prediction"])
     parser.add_argument("--contestants", default=",".join(CONTESTANTS).replace(", ", "_"), help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     if args.quick:

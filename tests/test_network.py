@@ -162,7 +162,7 @@ def test_training_writes_to_no_array_of_the_callers(backend, rng):
 def test_copies_are_copies(backend):
     tree = {"a": (backend.array([1.0, 2.0]), 7)}
     fresh = copy(tree)
-    again = copy(tree, fresh)
+    again = copy(fresh)
     assert backend.numpy(again["a"][0]).tolist() == [1, 2]
     assert again["a"][1] == 7
     assert fresh["a"][0] is not tree["a"][0]

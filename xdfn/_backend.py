@@ -156,31 +156,34 @@ def arange(n: int, dtype: str, like: Array, *, own: bool = False) -> Array:
     if isinstance(like, Taped):
         return like.tape.counted(n, dtype, own)
     xp = namespace(like)
-    return xp.arange(n, dtype=getattr(xp, dtype), device=_device(like))
 
+    def make() -> Array:
+        return xp.arange(n, dtype=getattr(xp, dtype), device=_device(like))
 
-_ONES: dict[Any, Array] = {}
-
-
-@functools.lru_cache(maxsize=64)
-def _numpy_ones(n: int, char: str) -> Array:
-    return np.ones((1, n), char)
+    return make() if own else _constant(("arange", n, dtype), make, like)
 
 
 def ones_row(like: Array) -> Array:
-    """Ones (1, n) for an array (n, m), whose product with it are the sums of its columns."""
-    if isinstance(like, np.ndarray):
-        return _numpy_ones(like.shape[-2], like.dtype.char)
+    """Ones (1, n) for an array (n, m), whose product with it are the sums of its columns. Not to be written over."""
     xp, n = namespace(like), like.shape[-2]
+    device = {} if _compiles(xp) else {"device": _device(like)}  # traced arrays have none
+    return _constant(("ones", n, like.dtype), lambda: xp.ones((1, n), dtype=like.dtype, **device), like)
+
+
+_CONSTANTS: dict[Any, Array] = {}
+
+
+def _constant(what: tuple[Any, ...], make: Callable[[], Array], like: Array) -> Array:
+    """An array that is made once for each library and device."""
+    xp = namespace(like)
     if _compiles(xp):  # where nothing traced may outlive the trace
-        return xp.ones((1, n), dtype=like.dtype)
-    device = _device(like)
-    kind = (xp, n, like.dtype, str(device))
-    if kind not in _ONES:
-        if len(_ONES) >= 64:
-            _ONES.clear()
-        _ONES[kind] = xp.ones((1, n), dtype=like.dtype, device=device)
-    return _ONES[kind]
+        return make()
+    kind = (*what, xp, None if isinstance(like, np.ndarray) else str(_device(like)))
+    if kind not in _CONSTANTS:
+        if len(_CONSTANTS) >= 64:
+            _CONSTANTS.clear()
+        _CONSTANTS[kind] = make()
+    return _CONSTANTS[kind]
 
 
 def read(numbers: Sequence[Array], *vectors: Array) -> list[list[float]]:
@@ -526,11 +529,11 @@ def advance(
         if recorded is None:
             recorded = workspace.recorded[kind] = Recorded(net, workspace)
         eager = recorded.before(n_steps)
-    xp, loss = namespace(X), None
+    loss = None
     for i in range(eager):
         rows = order[i * batch_size : (i + 1) * batch_size]
         x_i, y_i = _rows(X, y, rows)
-        w_i = 1.0 / batch_size if weight is None else xp.take(weight, rows, axis=0) / batch_size
+        w_i = 1.0 / batch_size if weight is None else _take(weight, rows) / batch_size
         hyper = net.hyper(state.step, state.epoch + state.batch / n_batches, share)
         state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
     if recorded is not None and eager < n_steps:
@@ -543,9 +546,14 @@ def advance(
 
 def _rows(X: Array, y: Array, rows: Array) -> tuple[Array, Array]:
     """A batch's rows of X and y."""
-    xp = namespace(X)
-    together = _cupy.take_rows(X, y, rows) if _library(xp) == "cupy" else None
-    return together or (xp.take(X, rows, axis=0), xp.take(y, rows, axis=0))
+    together = _cupy.take_rows(X, y, rows) if _library(namespace(X)) == "cupy" else None
+    return together or (_take(X, rows), _take(y, rows))
+
+
+def _take(x: Array, rows: Array) -> Array:
+    """Rows of x, by numbers that are not negative, which array_api_compat asks PyTorch's about by three kernels."""
+    xp = namespace(x)
+    return x.index_select(0, rows) if _library(xp) == "torch" else xp.take(x, rows, axis=0)
 
 
 def cross_entropy(z: Array, y: Array, weight: Any) -> tuple[Array, Array] | None:
