@@ -483,6 +483,7 @@ def computing(x: Array) -> AbstractContextManager[Any]:
     if library in ("torch", "cupy"):
         context: AbstractContextManager[Any] = namespace(x).no_grad() if library == "torch" else x.device
         return context
+    keep_pages()
     return np.errstate(all="ignore")  # NumPy, and what computes with it
 
 
@@ -520,7 +521,6 @@ def advance(
         times = [(state.step + i, state.epoch + (state.batch + i) / n_batches, share) for i in range(n_steps)]
         hypers = [net.hyper(*time) for time in times]
         return _scan(net, state, X, y, order, batch_size, weight, hypers)
-    keep_pages()
     workspace = net.workspace(state)
     eager, recorded = n_steps, None
     if net.repeats and isinstance(X, np.ndarray):
