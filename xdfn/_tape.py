@@ -1,6 +1,7 @@
 """A step of training is the same calls of NumPy each time, but for a few numbers. So a step is taken once with arrays
 that write down what is asked of them, and from then on the calls are made again: into the same arrays, without the
-Python between them and without asking for memory. A small network's step takes a third of the time that way.
+Python between them and without asking for memory. A tiny network's step takes half of the time that way, and one of
+nine layers of 256 units six sevenths.
 
 What is written down are ufuncs, their reductions, assignments, a few functions more and the calls of BLAS. A result
 gets memory that no living array of the step uses, as it would without a tape. The numbers that change from step to
@@ -197,8 +198,9 @@ class Tape:
 
         Its elements lie in the same order, on which it depends in which order a later call adds them.
         """
-        taped = self.empty(values.shape, values.dtype)
-        if not values.flags.c_contiguous:
+        if values.flags.c_contiguous:
+            taped = self.empty(values.shape, values.dtype)
+        else:
             axes = sorted(range(values.ndim), key=lambda axis: -values.strides[axis])
             taped = self.empty(tuple([values.shape[i] for i in axes]), values.dtype).transpose(np.argsort(axes))
         np.copyto(taped.plain(), values)
@@ -238,7 +240,7 @@ class Tape:
 
     def call_c(self, routine: Callable[..., None], args: Sequence[Any], real: np.dtype[Any]) -> None:
         """The same for a function of a C library, which is given the addresses of arrays."""
-        plain = [self.operand(x, real) for x in args]
+        plain = [self.operand(x, real) if isinstance(x, (np.ndarray, Number)) else x for x in args]
         self._kept.append(plain)
         number = {"f": ctypes.c_float, "d": ctypes.c_double}[real.char]
         given = [
@@ -325,7 +327,7 @@ class Recorded:
 
     def _record(self, state: Any, hyper: Any) -> None:
         """Take the step that is next, and write it down."""
-        tape, index = Tape(self._net.memory, hyper), itertools.count()
+        tape, index = Tape(self._net.scratch, hyper), itertools.count()
         numbers = tree_map(lambda _: Number(next(index)), hyper)._replace(share=hyper.share)  # which stays the same
         given = tree_map(tape.own, (state.params, self._buffers, state.slots, state.averages, {"loss": self._sum}))
         x, y, workspace = tree_map(tape.own, (self._x, self._y, self._workspace.arrays()))

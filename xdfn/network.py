@@ -236,7 +236,7 @@ class Network:
         own: list[Any] = [*whole, *(layer.acti_fn for layer in whole), self.loss, *(s.optimizer for s in self.segments)]
         own += [part for _, *ruling in entries for part in ruling]
         self.repeats = not by_hand and all(type(p).__module__.startswith("xdfn.") for p in own if p is not None)
-        self.memory: list[Plain] = []  # of steps that are not under way
+        self.scratch: list[Plain] = []  # memory of steps that are not under way
         self._kinds = [key(s.optimizer, s.optimizer.per_step, whole=True) for s in self.segments]
         self._drawing = [i for i, layer in enumerate(self.layers) if layer.draws]
 
