@@ -1,6 +1,9 @@
 """A step that was written down must be the step: every part of the library, bit for bit."""
 
+import gc
 import tracemalloc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from xdfn import DFN, Callback, FullyConnected
 from xdfn._tape import Number, Recorded, Tape, UnrecordedError
 from xdfn.activations import ActivationBase, ReLU
 from xdfn.layers import LayerBase
+from xdfn.network import Network
 
 
 def learned(model):
@@ -267,6 +271,36 @@ def test_an_interrupt_leaves_the_epoch_before(rng):
         model.fit(X, y, 6, 8, verbose=None, callbacks=[Interrupt()])
     expected = make().fit(X, y, 3, 8, verbose=None)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(learned(model), learned(expected), strict=True))
+
+
+def test_a_fit_leaves_no_circle_that_keeps_its_memory(rng, monkeypatch):
+    nets, make_net = weakref.WeakSet(), Network.__init__
+    monkeypatch.setattr(
+        Network, "__init__", lambda self, *args, **more: (nets.add(self), make_net(self, *args, **more))[1]
+    )
+    gc.disable()
+    try:
+        model = model_of("fc(6, 'relu', 'he_normal')")().fit(
+            rng.normal(size=(80, 5)), rng.integers(0, 3, 80), 2, 8, verbose=None
+        )
+        assert not nets
+    finally:
+        gc.enable()
+    assert model.is_initialized
+
+
+def test_threads_do_not_meet(rng):
+    """Several models of one seed at once: each learns what it would alone."""
+    X, y = rng.normal(size=(80, 5)), rng.integers(0, 3, 80)
+
+    def train(_):
+        model = model_of("fc(6, 'relu', 'he_normal')", "dropout(0.3)", optimizer="adam")()
+        return learned(model.fit(X, y, 30, 8, verbose=None))
+
+    expected = train(0)
+    with ThreadPoolExecutor(4) as pool:
+        for ours in pool.map(train, range(8)):
+            assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, expected, strict=True))
 
 
 def test_a_tape_takes_no_more_memory_than_a_step(rng, monkeypatch):

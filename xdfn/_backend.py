@@ -527,7 +527,7 @@ def advance(
         kind = batch_size, share, X.dtype, y.dtype, y.shape[1:], weight is None
         recorded = workspace.recorded.get(kind)
         if recorded is None:
-            recorded = workspace.recorded[kind] = Recorded(net, workspace)
+            recorded = workspace.recorded[kind] = Recorded()
         eager = recorded.before(n_steps)
     loss = None
     for i in range(eager):
@@ -538,7 +538,7 @@ def advance(
         state, loss = net.step(state, x_i, y_i, w_i, hyper, workspace)
     if recorded is not None and eager < n_steps:
         advanced: tuple[Any, Array] = recorded.advance(
-            state, X, y, order[eager * batch_size :], batch_size, weight, clock
+            net, workspace, state, X, y, order[eager * batch_size :], batch_size, weight, clock
         )
         return advanced
     return state, loss

@@ -272,17 +272,13 @@ def call_c(like: Plain, routine: Callable[..., None], *args: Any) -> None:
 class Recorded:
     """The step of a network on batches of one kind, in the memory of one workspace.
 
-    Parameters
-    ----------
-    net : Network
-    workspace : Workspace
-        Of the state that is advanced.
+    It keeps neither of them, which would be a circle, and hold their memory until Python looks for such.
     """
 
     ENOUGH = 8  # steps: to write one down takes as long as some
 
-    def __init__(self, net: Any, workspace: Any) -> None:
-        self._net, self._workspace, self._steps = net, workspace, 0
+    def __init__(self) -> None:
+        self._steps = 0
         self._tape: Tape | None = None
 
     def before(self, n_steps: int) -> int:
@@ -291,7 +287,16 @@ class Recorded:
         return n_steps if self._steps < self.ENOUGH else 0
 
     def advance(
-        self, state: Any, X: Plain, y: Plain, order: Plain, batch_size: int, weight: Plain | None, clock: Any
+        self,
+        net: Any,
+        workspace: Any,
+        state: Any,
+        X: Plain,
+        y: Plain,
+        order: Plain,
+        batch_size: int,
+        weight: Plain | None,
+        clock: Any,
     ) -> tuple[Any, Plain]:
         """See `_backend.advance`.
 
@@ -300,7 +305,7 @@ class Recorded:
         UnrecordedError
             The step could not be written down, and the state is lost.
         """
-        net, (n_batches, share) = self._net, clock
+        n_batches, share = clock
         if self._tape is None:
             self._x, self._y = (np.empty((batch_size, *a.shape[1:]), a.dtype) for a in (X, y))
             self._w: Any = 1.0 / batch_size if weight is None else np.empty(batch_size, weight.dtype)
@@ -318,23 +323,22 @@ class Recorded:
                 np.divide(weight.take(rows), batch_size, self._w)
             hyper = net.hyper(state.step + i, state.epoch + (state.batch + i) / n_batches, share)
             if self._tape is None:
-                self._record(state, hyper)
+                self._record(net, workspace, state, hyper)
             else:
                 self._tape.play(hyper)
         buffers = tree_map(np.array, self._buffers) if any(state.buffers) else state.buffers
         arrays = state.params, buffers, state.slots, state.averages, {"loss": self._sum.copy()}
         return state.with_arrays(arrays, n_steps), self._loss.copy()
 
-    def _record(self, state: Any, hyper: Any) -> None:
+    def _record(self, net: Any, workspace: Any, state: Any, hyper: Any) -> None:
         """Take the step that is next, and write it down."""
-        tape, index = Tape(self._net.scratch, hyper), itertools.count()
+        tape, index = Tape(net.scratch, hyper), itertools.count()
         numbers = tree_map(lambda _: Number(next(index)), hyper)._replace(share=hyper.share)  # which stays the same
         given = tree_map(tape.own, (state.params, self._buffers, state.slots, state.averages, {"loss": self._sum}))
-        x, y, workspace = tree_map(tape.own, (self._x, self._y, self._workspace.arrays()))
+        x, y, taped = tree_map(tape.own, (self._x, self._y, workspace.arrays()))
         w = self._w if isinstance(self._w, float) else tape.own(self._w)
         try:
-            workspace = self._workspace.with_arrays(workspace)
-            after, loss = self._net.step(self._net.state(given), x, y, w, numbers, workspace)
+            after, loss = net.step(net.state(given), x, y, w, numbers, workspace.with_arrays(taped))
             for old, new in zip(leaves(given), leaves(after.arrays()), strict=True):
                 if old.ctypes.data != new.ctypes.data:
                     old[...] = new
