@@ -128,6 +128,19 @@ def _mode(name: str, value: Any) -> str | None:
     return value  # type: ignore[no-any-return]
 
 
+def _monitor(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be the name of a value in the history, such as 'val_loss', got {value!r:.80}")
+    return value
+
+
+def _file(name: str, value: Any) -> str:
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"{name} must be the name of a file, a string such as 'folder/file', got {value!r:.80}")
+    return path
+
+
 class _Watching(Callback):
     """A callback that looks for the best epoch."""
 
@@ -181,6 +194,7 @@ class EarlyStopping(_Watching):
 
     _memories = frozenset({"_best", "_wait", "_kept", "_sign"})
     _shown = ("monitor", "patience")
+    monitor = Field(_monitor)
     patience = Field(integer)
     min_delta = number_field(0)
     restore_best = Field(flag)
@@ -204,7 +218,7 @@ class EarlyStopping(_Watching):
         self.restore({})
 
     def on_epoch_end(self, model: Any, values: dict[str, float]) -> None:
-        value = values[self.monitor or ""]
+        value = values[self.monitor]
         if self._better(value, self._best, self.min_delta):
             self._best, self._wait = value, 0
             self._kept = model.snapshot() if self.restore_best else {}
@@ -242,9 +256,11 @@ class Checkpoint(_Watching):
 
     late = True  # so that what the others remember is of the same epoch
     _memories = frozenset({"_best", "_sign"})
+    path = Field(_file)
+    monitor = Field(lambda name, value: None if value is None else _monitor(name, value))
 
     def __init__(self, path: str, monitor: str | None = None, mode: str | None = None) -> None:
-        self.path, self.monitor, self.mode = os.fspath(path), monitor, mode
+        self.path, self.monitor, self.mode = path, monitor, mode
 
     def on_fit_begin(self, model: Any, plan: Plan) -> None:
         super().on_fit_begin(model, plan)
@@ -272,8 +288,10 @@ class CSVLog(Callback):
     A model's first fit begins the file, its later ones add to it; they must have the same values.
     """
 
+    path = Field(_file)
+
     def __init__(self, path: str) -> None:
-        self.path = os.fspath(path)
+        self.path = path
 
     def on_fit_begin(self, model: Any, plan: Plan) -> None:
         _check_path("CSVLog", self.path)

@@ -259,7 +259,7 @@ def find_learning_rate(
     Raises
     ------
     ValueError
-        Bounds that do not fit, or a loss that exploded in the first steps.
+        Bounds that do not fit, no optimizer with a learning rate, or a loss that exploded in the first steps.
 
     Examples
     --------
@@ -276,9 +276,12 @@ def find_learning_rate(
     n_steps, probe = integer("n_steps", n_steps, 2), copy.copy(model).initialize(X)
     if any(layer.optimizer.by_hand for layer in probe.layers.values()):
         raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
-    for layer in probe.layers.values():
-        if hasattr(layer.optimizer, "lr"):
-            layer.optimizer.lr = _Sweep(low, high, n_steps)
+    rules: list[Any] = [layer.optimizer for layer in probe.layers.values() if layer.params]
+    rated = [rule for rule in rules if isinstance(getattr(rule, "lr", None), (int, float, ScheduleBase))]
+    if not rated:  # of a rule without a rate `lr` is the class's field
+        raise ValueError(f"find_learning_rate needs an optimizer with a rate lr, such as 'sgd', got {rules}")
+    for rule in rated:
+        rule.lr = _Sweep(low, high, n_steps)
     seen = _Losses(n_steps, smoothing)
     with contextlib.suppress(_Enough, FloatingPointError):
         probe.fit(X, y, math.ceil(n_steps * batch_size / X.shape[0]) + 1, batch_size, None, callbacks=[seen])

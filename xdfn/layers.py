@@ -258,9 +258,13 @@ class LayerBase(Part):
         return dX if isinstance(dLda, (list, tuple)) and len(dX) > 1 else dX[0]
 
     def update(self) -> None:
-        """Move each parameter by the optimizer and the gradient gathered for it."""
+        """Move each parameter by its gathered gradient and penalty, then hold it to its constraint."""
         for name, gradient in self.gradients.items():
-            self.params[name] = self.optimizer(self.params[name], gradient, name)
+            regularizer, constraint = self.rules(name)
+            if regularizer is not None:
+                gradient = gradient + regularizer.grad(self.params[name])
+            value = self.optimizer(self.params[name], gradient, name)
+            self.params[name] = value if constraint is None else constraint.project(value)
 
     def flush_gradients(self) -> None:
         """Zero the gradients and forget the retained inputs."""
@@ -348,6 +352,9 @@ class ByHand(LayerBase):
         dx, gradients = self.layer.backward(dy), self.layer.gradients
         self.layer.flush_gradients()
         return dx, gradients
+
+    def rules(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]:
+        return self.layer.rules(name)
 
     def settle(self, layer: LayerBase) -> None:
         vars(layer).update({name: value for name, value in vars(self.layer).items() if name not in self._STATE})
@@ -482,6 +489,12 @@ class Identity(LayerBase):
         return dy, {}
 
 
+def _axis(name: str, value: Any) -> int:
+    if value not in (-1, 1):
+        raise ValueError(f"Softmax: {name} must be -1 or 1, the axis of the classes, got {value!r:.80}")
+    return value  # type: ignore[no-any-return]
+
+
 @layers.register()
 class Softmax(LayerBase):
     """y = e^x / sum e^x over each row. Backward is the Jacobian product dx = y (dy - sum(dy y)).
@@ -489,10 +502,10 @@ class Softmax(LayerBase):
     As the last layer before CrossEntropy it is the loss's own link, and the two are computed as one.
     """
 
+    dim = Field(_axis)
+
     def __init__(self, dim: int = -1, optimizer: Any = None) -> None:
         super().__init__(optimizer)
-        if dim not in (-1, 1):
-            raise ValueError(f"Softmax: dim must be -1 or 1, the axis of the classes, got {dim!r}")
         self.dim = dim
 
     def apply(

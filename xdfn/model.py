@@ -335,11 +335,15 @@ class DFN:
 
     def _snapshot(self) -> Any:
         """What a fit that fails before its first epoch is done goes back to."""
-        return self._seed, self._real, self._flat_targets, [dict(vars(layer)) for layer in self.layers.values()]
+        layers = [dict(vars(layer)) for layer in self.layers.values()]
+        # dicts of their own, for these are changed in place
+        changing = {name: vars(self)[name] for name in ("_layers", "_slots", "_since")}
+        return {**vars(self), **tree_map(lambda x: x, changing)}, layers
 
     def _restore(self, snapshot: Any) -> None:
-        self._seed, self._real, self._flat_targets, attributes = snapshot
-        for layer, saved in zip(self.layers.values(), attributes, strict=True):
+        attributes, layers = snapshot
+        vars(self).update(attributes)
+        for layer, saved in zip(self.layers.values(), layers, strict=True):
             vars(layer).clear()
             vars(layer).update(saved)
 
@@ -385,14 +389,11 @@ class DFN:
 
     def _start(self, layer: str, parameter: str) -> Since:
         """When a parameter's memory began, and the schedule of its rate; now, if its rule can go on with neither."""
-        rule, memory = self.layers[layer].optimizer, self._slots.get(layer, {})
-        kept, shape = memory.get(parameter, {}), self.layers[layer].shapes[parameter]
-        whose, since, of, step, epoch = self._since.get(layer, {}).get(parameter, ("", 0, "", 0, 0))
-        fits = kept.keys() == set(rule.slots) and all(tuple(x.shape) == shape for x in kept.values())
+        rule = self.layers[layer].optimizer
+        _, since, of, step, epoch = self._since.get(layer, {}).get(parameter, ("", 0, "", 0, 0))
         if not rule.slots:
             since = 0
-        elif not fits or whose != type(rule).__name__:
-            memory.pop(parameter, None)
+        elif not self._memory(layer, parameter):
             since = self._step
         if rule.schedule is None:
             step, epoch = 0, 0
@@ -400,10 +401,19 @@ class DFN:
             step, epoch = self._step, self._epoch
         return Since(since, step, epoch)
 
+    def _memory(self, layer: str, parameter: str) -> dict[str, Array]:
+        """What a parameter's rule remembers of it: nothing where another rule left it, or for another shape."""
+        rule, shape = self.layers[layer].optimizer, self.layers[layer].shapes[parameter]
+        kept = self._slots.get(layer, {}).get(parameter, {})
+        whose, *_ = self._since.get(layer, {}).get(parameter, ("",))
+        fits = kept.keys() == set(rule.slots) and all(tuple(x.shape) == shape for x in kept.values())
+        return kept if fits and whose == type(rule).__name__ else {}
+
     def _pack(self, net: Network, like: Array) -> TrainState:
         """The state of a run, as copies of what the layers and the model keep between runs."""
         params = net.pack(self._parameters(like))
-        slots = net.pack_slots([self._slots.get(name, {}) for name in self.layers], params)
+        memory = [{p: self._memory(name, p) for p in layer.params} for name, layer in self.layers.items()]
+        slots = net.pack_slots(memory, params)
         buffers = tuple(fresh(layer.buffers) for layer in self.layers.values())
         averages = () if self.ema is None else net.pack(self._parameters(like, averaged=True))
         return TrainState(params, buffers, slots, averages, net.init_sums(params[0].dtype), self._step, self._epoch)

@@ -116,7 +116,8 @@ def normal(key: Key, shape: tuple[int, ...], like: Array) -> Array:
     xp = namespace(like)
     bits = uniform_bits(key, (2, *shape), like)
     u, v = (xp.astype(half, like.dtype) * 2.0**-32 for half in (bits[0, ...], bits[1, ...]))
-    return xp.sqrt(-2.0 * xp.log(u + (0.5 + 2.0**-33))) * xp.cos(2.0 * math.pi * v)
+    u = xp.maximum(u + (0.5 + 2.0**-33), 2.0**-33)  # in float32 0.5 swallows 2^-33, and the least u would become 0
+    return xp.sqrt(-2.0 * xp.log(u)) * xp.cos(2.0 * math.pi * v)
 
 
 def _mix(x: Array, stride: Any, offset: Any) -> tuple[Array]:
