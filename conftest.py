@@ -2,13 +2,13 @@
 
 import pytest
 
-from xdfn import _spec
+from xdfn.core.registry import REGISTRIES
 
 
 @pytest.fixture(autouse=True)
 def registries():
     """What a test registers is gone after it."""
-    before = [dict(registry._classes) for registry in _spec._REGISTRIES]
+    before = [dict(registry._classes) for registry in REGISTRIES]
     yield
-    for registry, classes in zip(_spec._REGISTRIES, before, strict=True):
+    for registry, classes in zip(REGISTRIES, before, strict=True):
         registry._classes = classes

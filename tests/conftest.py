@@ -10,7 +10,7 @@ import os
 import numpy as np
 import pytest
 
-from xdfn._backend import to_numpy
+from xdfn.backend import to_numpy
 
 
 class Backend(enum.Enum):

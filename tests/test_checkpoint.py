@@ -5,7 +5,7 @@ import pytest
 from parts import OPTIMIZERS
 
 from xdfn import DFN, ActivationBase, Dropout, FullyConnected, register
-from xdfn._backend import place
+from xdfn.backend import place
 
 
 def model(optimizer="adam(lr=0.01)"):

@@ -1,193 +1,35 @@
-"""xdfn: one deep feedforward network, any array library."""
+"""xdfn: one deep feedforward network, any array library.
 
-from xdfn._spec import register
-from xdfn.activations import (
-    ELU,
-    GELU,
-    SELU,
-    ActivationBase,
-    ActivationInitializer,
-    Affine,
-    Exponential,
-    HardSigmoid,
-    LeakyReLU,
-    Mish,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    SoftPlus,
-    Softsign,
-    Tanh,
-    sigmoid,
-    softmax,
-)
-from xdfn.callbacks import Callback, Checkpoint, CSVLog, EarlyStopping, LearningRateLog, ProgressBar
-from xdfn.data import minibatch
+core       what all parts have in common: fields, strings, registries
+backend    the door to the array libraries
+optim      optimizers and schedules
+nn         activations, initialisers, losses, regularisers, layers; the network
+notebook   the teaching notebook's style
+train      from `fit` to the step: begin with train/loop.py
+model      `DFN`; inference, by_hand: its other halves; checkpoint: its files
+inspect    summary, gradient check, search of a learning rate
+"""
+
+from xdfn import inspect, nn, notebook, optim, train
+from xdfn.core import register
 from xdfn.datasets import load_data, load_mnist
-from xdfn.initializers import (
-    InitializerBase,
-    WeightInitializer,
-    constant,
-    glorot_normal,
-    glorot_uniform,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    orthogonal,
-    random_normal,
-    random_uniform,
-    std_normal,
-    zeros,
-)
-from xdfn.inspection import check_gradients, find_learning_rate
-from xdfn.layers import Context, Dropout, FullyConnected, LayerBase, Softmax
-from xdfn.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, ObjectiveBase, Poisson, SquaredError
-from xdfn.metrics import (
-    F1,
-    R2,
-    Accuracy,
-    BalancedAccuracy,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    MetricBase,
-    Precision,
-    Recall,
-    RootMeanSquaredError,
-    TopKAccuracy,
-)
+from xdfn.inspect import *
 from xdfn.model import DFN
-from xdfn.normalization import BatchNorm, LayerNorm
-from xdfn.optimizers import (
-    SGD,
-    SGDW,
-    AdaDelta,
-    AdaGrad,
-    Adam,
-    AdamW,
-    Momentum,
-    Nadam,
-    OptimizerBase,
-    OptimizerInitializer,
-    RAdam,
-    RMSProp,
-)
-from xdfn.regularizers import L1, L1L2, L2, ConstraintBase, MaxNorm, RegularizerBase
-from xdfn.schedules import (
-    ConstantRate,
-    CosineDecay,
-    ExponentialDecay,
-    InverseTimeDecay,
-    LinearDecay,
-    OneCycle,
-    ReduceOnPlateau,
-    ScheduleBase,
-    StepDecay,
-)
-from xdfn.units import GaussianNoise, Maxout, PReLU, Residual
+from xdfn.nn import *
+from xdfn.notebook import *
+from xdfn.optim import *
+from xdfn.train import *
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DFN",
-    "ELU",
-    "F1",
-    "GELU",
-    "L1",
-    "L1L2",
-    "L2",
-    "R2",
-    "SELU",
-    "SGD",
-    "SGDW",
-    "AbsoluteError",
-    "Accuracy",
-    "ActivationBase",
-    "ActivationInitializer",
-    "AdaDelta",
-    "AdaGrad",
-    "Adam",
-    "AdamW",
-    "Affine",
-    "BalancedAccuracy",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "CSVLog",
-    "Callback",
-    "Checkpoint",
-    "ConstantRate",
-    "ConstraintBase",
-    "Context",
-    "CosineDecay",
-    "CrossEntropy",
-    "Dropout",
-    "EarlyStopping",
-    "Exponential",
-    "ExponentialDecay",
-    "FullyConnected",
-    "GaussianNoise",
-    "HardSigmoid",
-    "Huber",
-    "InitializerBase",
-    "InverseTimeDecay",
-    "LayerBase",
-    "LayerNorm",
-    "LeakyReLU",
-    "LearningRateLog",
-    "LinearDecay",
-    "MaxNorm",
-    "Maxout",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "MetricBase",
-    "Mish",
-    "Momentum",
-    "Nadam",
-    "ObjectiveBase",
-    "OneCycle",
-    "OptimizerBase",
-    "OptimizerInitializer",
-    "PReLU",
-    "Poisson",
-    "Precision",
-    "ProgressBar",
-    "RAdam",
-    "RMSProp",
-    "ReLU",
-    "Recall",
-    "ReduceOnPlateau",
-    "RegularizerBase",
-    "Residual",
-    "RootMeanSquaredError",
-    "ScheduleBase",
-    "SiLU",
-    "Sigmoid",
-    "SoftPlus",
-    "Softmax",
-    "Softsign",
-    "SquaredError",
-    "StepDecay",
-    "Tanh",
-    "TopKAccuracy",
-    "WeightInitializer",
-    "check_gradients",
-    "constant",
-    "find_learning_rate",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
+    *inspect.__all__,
+    *nn.__all__,
+    *notebook.__all__,
+    *optim.__all__,
+    *train.__all__,
     "load_data",
     "load_mnist",
-    "minibatch",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
     "register",
-    "sigmoid",
-    "softmax",
-    "std_normal",
-    "zeros",
 ]

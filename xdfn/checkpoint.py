@@ -5,96 +5,150 @@ is not an array. No pickle, so that a file from elsewhere can do no harm.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from xdfn._backend import Place, move, to_numpy
-from xdfn._spec import as_given, key
-from xdfn.initializers import initializers
-from xdfn.layers import specs_of
-from xdfn.losses import losses
-from xdfn.optimizers import OptimizerInitializer
+from xdfn.backend import HOST, Host, Place, put, to_numpy, to_place
+from xdfn.core.tree import Tree, flatten, merge_arrays, split_arrays, unflatten
+from xdfn.nn.layers.base import LayerBase, layers, named
+from xdfn.nn.losses import ObjectiveBase, losses
+from xdfn.notebook import load_params
+from xdfn.train.memory import Memory, TrainedParams
 
 FORMAT = 1
 _META = "xdfn.json"
-EXTRAS = ("clip_value", "clip_norm", "ema")  # arguments of DFN that are numbers or None
-_STATE = ("_seed", "_step", "_epoch", "_since", "_real", "_flat_targets")  # what a run changes beside the arrays
+_TREES = ("params", "buffers", "slots", "averages", "callbacks")
+_STATE = {  # the names in the file, and the fields of Memory
+    "_seed": "seed",
+    "_step": "step",
+    "_epoch": "epoch",
+    "_since": "provenance",
+    "_real": "dtype",
+    "_flat_targets": "flat_targets",
+}
 
-Model = TypeVar("Model")
+
+class Saved(NamedTuple):
+    """What a file holds.
+
+    Attributes
+    ----------
+    given : arguments of the model beside its layers and its loss
+    layers : by name, with their parameters
+    loss : ObjectiveBase
+    memory : Memory
+    history : dict of lists
+    """
+
+    given: dict[str, Tree]
+    layers: dict[str, LayerBase]
+    loss: ObjectiveBase
+    memory: Memory
+    history: dict[str, list[float]]
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write all that makes a `DFN` go on where it stands."""
-    specs, layers = specs_of(model.layers), model.layers.items()
+def save(path: str | os.PathLike[str], model: Saved) -> None:
+    """Write all that makes a model go on where it stands.
+
+    Raises
+    ------
+    ValueError
+        A part that no string makes again.
+    """
+    specs, of_layers = specs_of(model.layers), model.layers.items()
     if losses.resolve(str(model.loss)) != model.loss:
         raise ValueError(
             f"cannot save the loss: {model.loss} does not make an equal one; its constructor must keep its "
             "arguments, numbers or lists of them, in attributes of the same names"
         )
-    remembered = [(name, *parted(state)) for name, state in model.remembered().items()]
+    state = model.memory.state_dict()
+    callbacks = [(name, *split_arrays(remembered)) for name, remembered in state["callbacks"].items()]
     tree = {
-        "params": {name: layer.params for name, layer in layers},
-        "buffers": {name: layer.buffers for name, layer in layers},
-        "slots": model._slots,
-        "averages": model.averages(),
-        "callbacks": {str(i): arrays for i, (_, arrays, _) in enumerate(remembered)},
+        "params": {name: dict(layer.params) for name, layer in of_layers},
+        "buffers": {name: layer.buffers for name, layer in of_layers},
+        "slots": state["slots"],
+        "averages": state["averages"],
+        "callbacks": {str(i): arrays for i, (_, arrays, _) in enumerate(callbacks)},
     }
     meta = {
-        "given": {
-            "hidden_dims_1": model.hidden_dims_1,
-            "hidden_dims_2": model.hidden_dims_2,
-            "optimizer": as_given(model.optimizer, OptimizerInitializer(model.optimizer)()),
-            "init_w": as_given(model.init_w, initializers.resolve(model.init_w)),
-            "seed": model.seed,
-            **{name: getattr(model, name) for name in EXTRAS},
-        },
+        "given": model.given,
         "layers": specs,
-        "inherits": {name: layer.inherits for name, layer in layers},
+        "inherits": {name: layer.inherits for name, layer in of_layers},
         "loss": str(model.loss),
-        "sizes": {name: [layer.n_in, layer.n_out] for name, layer in layers if layer.is_initialized},
-        "state": {name: getattr(model, name) for name in _STATE},
+        "sizes": {name: [layer.n_in, layer.n_out] for name, layer in of_layers if layer.is_initialized},
+        "state": {in_file: state[name] for in_file, name in _STATE.items()},
         "history": {name: [float(value) for value in values] for name, values in model.history.items()},
-        "callbacks": [[name, rest] for name, _, rest in remembered],
+        "callbacks": [[name, others] for name, _, others in callbacks],
     }
     write(path, {name: to_numpy(x) for name, x in flatten(tree)}, meta)
 
 
-def load(cls: Callable[..., Model], path: str | os.PathLike[str], where: Place) -> Model:
-    """The `DFN` that `save` wrote, with its arrays at that place."""
+def load(path: str | os.PathLike[str], where: Place) -> Saved:
+    """What `save` wrote, with its arrays at that place."""
     arrays, meta = read(path)
     with damage(path):
-        model: Model = _rebuilt(cls, nest({name: move(value, where) for name, value in arrays.items()}), meta)
-        return model
+        found = unflatten({name: to_place(put(value, HOST), where) for name, value in arrays.items()})
+        tree = {name: found.get(name, {}) for name in _TREES}
+        return Saved(
+            meta["given"],
+            _load_layers(tree, meta),
+            losses.resolve(meta["loss"]),
+            _load_memory(tree, meta),
+            meta["history"],
+        )
 
 
-def _rebuilt(cls: Callable[..., Any], tree: dict[str, Any], meta: dict[str, Any]) -> Any:
-    given = meta["given"]
-    extras = {name: given.get(name) for name in EXTRAS}
-    model = cls(layers=list(meta["layers"].values()), loss=meta["loss"], seed=given["seed"], **extras)
-    model.layers = dict(zip(meta["layers"], model.layers.values(), strict=True))
-    vars(model).update({name: given[name] for name in ("hidden_dims_1", "hidden_dims_2", "init_w")})
-    model._optimizer, model._rule_key = given["optimizer"], key(OptimizerInitializer(given["optimizer"])())
-    for name in _STATE:
-        setattr(model, name, meta["state"][name])
-    model.history = meta["history"]
-    for name, layer in model.layers.items():
-        layer._inherited = layer.optimizer if meta["inherits"][name] else None
+def _load_layers(tree: dict[str, Tree], meta: dict[str, Tree]) -> dict[str, LayerBase]:
+    loaded = dict(zip(meta["layers"], named(list(meta["layers"].values())).values(), strict=True))
+    for name, layer in loaded.items():
+        if meta["inherits"][name]:
+            layer.inherit(layer.optimizer)
     for name, (n_in, n_out) in meta["sizes"].items():
-        layer = model.layers[name]
-        layer.params, layer.buffers = tree["params"].get(name, {}), tree["buffers"].get(name, {})
-        layer.adopt(n_in, n_out)
-    model._slots, model._averages = tree["slots"], tree["averages"]
-    for i, (name, rest) in enumerate(meta.get("callbacks", [])):
-        model._remembered[name] = joined(tree["callbacks"].get(str(i), {}), rest)
-    model._settle()
-    return model
+        layer = loaded[name]
+        layer.params = TrainedParams(tree["params"].get(name, {}))
+        layer.buffers = tree["buffers"].get(name, {})
+        load_params(layer, n_in, n_out)
+    return loaded
 
 
-def write(path: str | os.PathLike[str], arrays: dict[str, "np.ndarray[Any, Any]"], meta: dict[str, Any]) -> None:
-    """Write the file in one move: a failure half-way leaves an earlier file of that name as it was."""
+def _load_memory(tree: dict[str, Tree], meta: dict[str, Tree]) -> Memory:
+    callbacks = {
+        name: merge_arrays(tree["callbacks"].get(str(i), {}), others)
+        for i, (name, others) in enumerate(meta.get("callbacks", []))
+    }
+    state = {name: meta["state"][in_file] for in_file, name in _STATE.items()}
+    trees = {"slots": tree["slots"], "averages": tree["averages"], "callbacks": callbacks}
+    return Memory.from_state_dict({**state, **trees})
+
+
+def specs_of(of_layers: Mapping[str, LayerBase]) -> dict[str, str]:
+    """The specs that make equal layers again.
+
+    Raises
+    ------
+    ValueError
+        There is none: a part is not registered, or does not keep the arguments of its constructor.
+    """
+    specs = {}
+    for name, layer in of_layers.items():
+        specs[name] = str(layer)
+        try:
+            same = layers.resolve(specs[name]) == layer
+        except ValueError as error:
+            raise ValueError(f"cannot save {name}: {error}") from None
+        if not same:
+            raise ValueError(
+                f"cannot save {name}: {specs[name]} does not make an equal layer; "
+                "its constructor must keep its arguments in attributes of the same names"
+            )
+    return specs
+
+
+def write(path: str | os.PathLike[str], arrays: dict[str, Host], meta: dict[str, Tree]) -> None:
+    """Write the file by one rename: a failure half-way leaves an earlier file of that name as it was."""
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder of {os.fspath(path)!r} does not exist; make it first")
@@ -110,7 +164,7 @@ def write(path: str | os.PathLike[str], arrays: dict[str, "np.ndarray[Any, Any]"
         temporary.unlink(missing_ok=True)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, "np.ndarray[Any, Any]"], dict[str, Any]]:
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Host], dict[str, Tree]]:
     """The arrays and the rest.
 
     Raises
@@ -144,47 +198,3 @@ def damage(path: str | os.PathLike[str]) -> Iterator[None]:
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         what = f"{type(error).__name__}: {error}"
         raise ValueError(f"{os.fspath(path)!r} was changed since xdfn wrote it, or is damaged ({what})") from None
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested dicts under names like ``params/FC1/W``."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        if "/" in name:
-            raise ValueError(f"cannot save what is named {name!r}: names of layers, parameters and buffers hold no '/'")
-        pairs += flatten(value, f"{prefix}{name}/") if isinstance(value, dict) else [(prefix + name, value)]
-    return pairs
-
-
-def nest(leaves: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `flatten`; what a model has is there even if empty."""
-    tree: dict[str, Any] = {"params": {}, "buffers": {}, "slots": {}, "averages": {}, "callbacks": {}}
-    for path, value in leaves.items():
-        *folders, name = path.split("/")
-        node = tree
-        for folder in folders:
-            node = node.setdefault(folder, {})
-        node[name] = value
-    return tree
-
-
-def parted(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A tree of dicts as two: that of its arrays, and that of all else, which must be what JSON can hold."""
-    arrays: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            arrays[name], rest[name] = parted(value)
-        elif hasattr(value, "shape") and hasattr(value, "dtype"):
-            arrays[name] = value
-        else:
-            rest[name] = value
-    return arrays, rest
-
-
-def joined(arrays: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `parted`."""
-    tree = dict(rest)
-    for name, value in arrays.items():
-        tree[name] = joined(value, rest.get(name, {})) if isinstance(value, dict) else value
-    return tree

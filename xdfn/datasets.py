@@ -3,12 +3,14 @@
 import os
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-HostArray = np.ndarray[Any, Any]
-Split = tuple[tuple[HostArray, HostArray], tuple[HostArray, HostArray]]
+from xdfn.backend import Host
+
+__all__ = ["load_data", "load_mnist"]
+
+Split = tuple[tuple[Host, Host], tuple[Host, Host]]
 
 _FILES = {  # name: SHA-256 of the unpacked file, MD5 of the packed one as the mirrors have it
     "train-images-idx3-ubyte": (
@@ -69,13 +71,13 @@ def load_data(path: str | os.PathLike[str] = "../data/mnist/mnist.npz") -> Split
         return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
 
 
-def _pixels(images: HostArray) -> HostArray:
+def _pixels(images: Host) -> Host:
     rows = images.reshape(len(images), -1).astype(np.float32)
     rows /= 255
     return rows
 
 
-def _read_idx(folder: Path, name: str) -> HostArray:
+def _read_idx(folder: Path, name: str) -> Host:
     """An IDX file: two zero bytes, the type (8 for unsigned bytes), the number of axes, the extents, the values."""
     import gzip  # only now, since `import xdfn` should be quick
 

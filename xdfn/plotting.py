@@ -1,21 +1,26 @@
 """Pictures: the network as a diagram, its weights as images, the curves of its training and of a search for its
-learning rate, the surface of its decisions, and what it takes for what. Needs matplotlib (`pip install matplotlib`),
+learning rate, the surface of its decisions, and its confusion matrix. Needs matplotlib (`pip install matplotlib`),
 which is imported here and nowhere else. Each function draws into given axes or new ones, and returns them.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from xdfn._backend import Array, namespace, place, put, require_array, to_numpy
-from xdfn._spec import integer
-from xdfn.layers import LayerBase
+from xdfn.backend import Array, Host, namespace, place, put, require_array, to_numpy
+from xdfn.core.fields import integer
 from xdfn.model import DFN
+from xdfn.nn.layers.base import LayerBase
+from xdfn.train.checks import check_targets, check_values
+
+__all__: list[str] = []
 
 _NEURONS = 16  # the widest layer that is drawn neuron by neuron
 _POINTS = 200  # of a surface, along each axis
@@ -23,7 +28,7 @@ _EPOCHS = 30  # the most that are marked one by one
 _CLASSES = 20  # the most between which there is room for numbers
 
 
-def network(model: DFN, ax: Any = None) -> Any:
+def network(model: DFN, ax: Axes | None = None) -> Axes:
     r"""A diagram of the network from left to right.
 
     Small networks show their neurons, and their weights as lines: red for positive ones, blue for negative ones, the
@@ -68,11 +73,11 @@ def _require_parameters(model: DFN) -> None:
         raise ValueError("the model has no parameters yet: call fit or initialize first")
 
 
-def _heights(size: int) -> "np.ndarray[Any, Any]":
+def _heights(size: int) -> Host:
     return np.linspace(1, -1, size) if size > 1 else np.zeros(1)
 
 
-def _weights(layer: LayerBase, n_in: int, n_out: int) -> "np.ndarray[Any, Any]":
+def _weights(layer: LayerBase, n_in: int, n_out: int) -> Host:
     """The matrix W, or for a layer without one what its shape says: neuron to neuron, or all to all."""
     W = layer.params.get("W")
     if W is not None and tuple(W.shape) == (n_in, n_out):
@@ -80,7 +85,7 @@ def _weights(layer: LayerBase, n_in: int, n_out: int) -> "np.ndarray[Any, Any]":
     return np.eye(n_in) if n_in == n_out else np.ones((n_in, n_out))
 
 
-def _lines(ax: Any, column: int, W: "np.ndarray[Any, Any]") -> None:
+def _lines(ax: Axes, column: int, W: Host) -> None:
     """The weights between two columns of neurons."""
     start, end = (_heights(size) for size in W.shape)
     segments = [[(column, a), (column + 1, b)] for a in start for b in end]
@@ -90,8 +95,8 @@ def _lines(ax: Any, column: int, W: "np.ndarray[Any, Any]") -> None:
 
 
 def weights(
-    model: DFN, layer: str | None = None, shape: tuple[int, int] | None = None, n: int = 64, ax: Any = None
-) -> Any:
+    model: DFN, layer: str | None = None, shape: tuple[int, int] | None = None, n: int = 64, ax: Axes | None = None
+) -> Axes:
     r"""The weights into each unit of a layer as a small image: red for positive ones, blue for negative ones.
 
     Images are apart by a line of one pixel and run row by row from the top. Each has a scale of its own, from minus
@@ -147,7 +152,7 @@ def weights(
         tiles[top : top + rows, left : left + columns] = image / max(float(np.abs(image).max()), 1e-30)
     ax = ax or plt.figure(figsize=(5.4, 5), layout="constrained").subplots()
     drawn = ax.imshow(tiles, cmap=plt.get_cmap("RdBu_r").with_extremes(bad="0.6"), vmin=-1, vmax=1)
-    bar = ax.get_figure().colorbar(drawn, ax=ax, shrink=0.5, ticks=[-1, 0, 1])
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.5, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["-max", "0", "max"])
     which = f"all {units} units" if count == units else f"the first {count} of {units} units"
     ax.set_title(f"{layer}: {which}\n{rows} × {columns} weights into each", fontsize="medium")
@@ -159,7 +164,7 @@ def _has_matrix(layer: LayerBase) -> bool:
     return "W" in layer.params and layer.params["W"].ndim == 2
 
 
-def history(model: DFN, ax: Any = None) -> Any:
+def history(model: DFN, ax: Axes | None = None) -> Axes:
     """The curves of `model.history` over the epochs: losses on the left, metrics on the right.
 
     Epochs in which a value was not measured leave a gap. A thin line stands at the epoch with the lowest validation
@@ -201,22 +206,35 @@ def history(model: DFN, ax: Any = None) -> Any:
     return ax
 
 
-def _curve(ax: Any, values: "np.ndarray[Any, Any]", label: str, **style: Any) -> Any:
+def _curve(ax: Axes, values: Host, label: str, color: str, linestyle: str = "-") -> Line2D:
     """A line over the epochs, with points where there are few of them or a line could not show them."""
     measured = np.pad(np.isfinite(values), 1)
     alone = measured[1:-1] & ~measured[:-2] & ~measured[2:]
     marker = "o" if len(values) <= _EPOCHS or alone.any() else ""
-    return ax.plot(range(1, len(values) + 1), values, marker=marker, markersize=4, label=label, **style)[0]
+    return ax.plot(
+        range(1, len(values) + 1), values, marker=marker, markersize=4, label=label, color=color, linestyle=linestyle
+    )[0]
 
 
-def learning_rates(search: Any, ax: Any = None) -> Any:
+class Search(Protocol):
+    """What a search for a learning rate returns: a loss for each rate, and the rate that it suggests."""
+
+    @property
+    def rates(self) -> Sequence[float]: ...
+    @property
+    def losses(self) -> Sequence[float]: ...
+    @property
+    def suggestion(self) -> float: ...
+
+
+def learning_rates(search: Search, ax: Axes | None = None) -> Axes:
     """The losses of a search for a learning rate over the rates, with a line at the rate that it suggests.
 
     Losses far above the first ones, at which training breaks down, are cut off.
 
     Parameters
     ----------
-    search : what the search returns, with `rates` and `losses`, lists of equal length, and `suggestion`
+    search : what `find_learning_rate` returns, with `rates` and `losses`, lists of equal length, and `suggestion`
     ax : matplotlib axes, optional
 
     Examples
@@ -242,8 +260,10 @@ def learning_rates(search: Any, ax: Any = None) -> Any:
     return ax
 
 
-def confusion_matrix(model: DFN, X: Array, y: Array, ax: Any = None, labels: Sequence[Any] | None = None) -> Any:
-    """How often each class, a row, is taken for each class, a column; the colour is the share of the row.
+def confusion_matrix(
+    model: DFN, X: Array, y: Array, ax: Axes | None = None, labels: Sequence[object] | None = None
+) -> Axes:
+    """How often each class, a row, is predicted as each class, a column; the colour is the share of the row.
 
     Parameters
     ----------
@@ -273,10 +293,11 @@ def confusion_matrix(model: DFN, X: Array, y: Array, ax: Any = None, labels: Seq
     if not model.loss.classifies:
         raise ValueError(f"a confusion matrix needs a loss that classifies, such as cross_entropy, got {model.loss}")
     predicted = to_numpy(model.predict(X))
-    model.check_targets(y, X)
-    model._check_values(X, y)
-    true = to_numpy(model.loss.labels(y, model._n_out)).astype(np.int64)
-    classes = max(2, model._n_out)
+    n_out = next(reversed(model.layers.values())).n_out or 0
+    check_targets(y, X, model.loss, n_out)
+    check_values(X, y, model.loss, n_out)
+    true = to_numpy(model.loss.labels(y, n_out)).astype(np.int64)
+    classes = max(2, n_out)
     names = [str(name) for name in (range(classes) if labels is None else labels)]
     if len(names) != classes:
         raise ValueError(f"labels must have {classes} names, one for each class, got {len(names)}")
@@ -286,7 +307,7 @@ def confusion_matrix(model: DFN, X: Array, y: Array, ax: Any = None, labels: Seq
     size = 2.4 + 0.34 * min(classes, _CLASSES)
     ax = ax or plt.figure(figsize=(size + 1, size), layout="constrained").subplots()
     drawn = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    ax.get_figure().colorbar(drawn, ax=ax, label="share of the true class", shrink=0.9)
+    ax.figure.colorbar(drawn, ax=ax, label="share of the true class", shrink=0.9)
     if classes <= _CLASSES:
         longest = len(str(counts.max()))
         for i, j in np.ndindex(counts.shape):
@@ -300,7 +321,7 @@ def confusion_matrix(model: DFN, X: Array, y: Array, ax: Any = None, labels: Seq
     return ax
 
 
-def decision_surface(model: DFN, X: Array, y: Array, ax: Any = None) -> Any:
+def decision_surface(model: DFN, X: Array, y: Array, ax: Axes | None = None) -> Axes:
     """What the model predicts over the plane of its two inputs, with the points X (n, 2) in the colours of y (n,).
 
     The colour is the probability of class 1 for two classes, with a line where that is 1/2; the class for more; the
@@ -334,7 +355,7 @@ def decision_surface(model: DFN, X: Array, y: Array, ax: Any = None) -> Any:
     elif columns > 1 and not (columns == 2 and type(model.loss).unit_rows):
         raise ValueError(f"a decision surface shows one number a point, and the model has {columns} outputs")
     surface = values.reshape(len(grid), -1)[:, -1].reshape(_POINTS, _POINTS)
-    ax.get_figure().colorbar(ax.contourf(*axes, surface, levels=20, cmap="coolwarm"), ax=ax)
+    ax.figure.colorbar(ax.contourf(*axes, surface, levels=20, cmap="coolwarm"), ax=ax)
     if model.loss.classifies and columns <= 2 and surface.min() < 0.5 < surface.max():
         ax.contour(*axes, surface, levels=[0.5], colors="black", linewidths=1)
     labels = labels.argmax(axis=1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()

@@ -1,0 +1,112 @@
+"""The door between xdfn and the array libraries. All that is written above it uses an array's own namespace, `xp`, and
+the names below; only the modules behind it know a library by name.
+
+Arrays       Array, Gradient, Product, DType, Host, Namespace: what types mean here
+Places       namespace(x): its array-API functions.  place(x), resolve_place("cupy:1"): a library and a device.
+             traits(x): what the library can do.  require_array, require_place: errors that say how to mend it
+Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range of a dtype
+Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
+Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
+Making       arange, counted, ones_row
+Gradients    product, concatenate, write, subtract: for arrays and for pairs (A, B) that stand for A B
+Operations   sign, axpby, take, take_rows, elementwise, kernel, bias_activation, activation_pullback
+Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
+Randomness   xdfn.backend.random
+
+To add a library: a line in `place._IMPORTS` and, if it can do more than the standard, one in `place._TRAITS`.
+"""
+
+from xdfn.backend._jax import scan
+from xdfn.backend._recorder import Replay, UnrecordedError, record
+from xdfn.backend.array import Array, DType, Host, Namespace
+from xdfn.backend.ops import (
+    Gradient,
+    Product,
+    activation_pullback,
+    arange,
+    axpby,
+    bias_activation,
+    concatenate,
+    counted,
+    elementwise,
+    kernel,
+    ones_row,
+    product,
+    sign,
+    subtract,
+    take,
+    take_rows,
+    write,
+)
+from xdfn.backend.place import (
+    HOST,
+    Place,
+    Traits,
+    computing,
+    eps,
+    has_float64,
+    largest,
+    namespace,
+    overflow_is_fine,
+    place,
+    real_dtype,
+    real_name,
+    require_array,
+    require_place,
+    resolve_place,
+    tiny,
+    traits,
+)
+from xdfn.backend.transfer import as_real, fresh_copy, put, read, stream_rows, to_numpy, to_place
+
+__all__ = [
+    "HOST",
+    "Array",
+    "DType",
+    "Gradient",
+    "Host",
+    "Namespace",
+    "Place",
+    "Product",
+    "Replay",
+    "Traits",
+    "UnrecordedError",
+    "activation_pullback",
+    "arange",
+    "as_real",
+    "axpby",
+    "bias_activation",
+    "computing",
+    "concatenate",
+    "counted",
+    "elementwise",
+    "eps",
+    "fresh_copy",
+    "has_float64",
+    "kernel",
+    "largest",
+    "namespace",
+    "ones_row",
+    "overflow_is_fine",
+    "place",
+    "product",
+    "put",
+    "read",
+    "real_dtype",
+    "real_name",
+    "record",
+    "require_array",
+    "require_place",
+    "resolve_place",
+    "scan",
+    "sign",
+    "stream_rows",
+    "subtract",
+    "take",
+    "take_rows",
+    "tiny",
+    "to_numpy",
+    "to_place",
+    "traits",
+    "write",
+]

@@ -1,0 +1,126 @@
+"""What is done in another way for CuPy, where every call is a launch: functions traced into one kernel, and two kernels
+that no tracer makes of a Python function, a batch's rows of X and y and cross-entropy over short rows. Each has a plain
+expression that stands in for it elsewhere, and a test that both agree. And copies to the device beside its work.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from xdfn.backend.array import Array, Host
+
+CuPyArray = Any
+
+_LONGEST_ROW = 128  # a thread goes through a row by itself
+
+
+@functools.cache
+def _kernel(name: str, inputs: str, outputs: str, body: str) -> Any:
+    return importlib.import_module("cupy").ElementwiseKernel(inputs, outputs, body, f"xdfn_{name}")
+
+
+def take_rows(X: CuPyArray, y: CuPyArray, rows: CuPyArray) -> tuple[Array, Array] | None:
+    """X[rows] and y[rows]; None where that has to be done one after the other."""
+    if not (X.flags.c_contiguous and y.flags.c_contiguous and rows.flags.c_contiguous):
+        return None
+    cupy = importlib.import_module("cupy")
+    n, d, k = rows.shape[0], X.shape[1], y.shape[1] if y.ndim == 2 else 1
+    x_rows, y_rows = cupy.empty((n, d), X.dtype), cupy.empty((n, *y.shape[1:]), y.dtype)
+    kernel = _kernel(
+        "take_rows",
+        "raw X x, raw Y y, raw I rows, int64 d, int64 k",
+        "raw X x_rows, raw Y y_rows",
+        """
+        long long row = i / (d + k), column = i % (d + k), from = rows[row];
+        if (column < d) x_rows[row * d + column] = x[from * d + column];
+        else y_rows[row * k + column - d] = y[from * k + column - d];
+        """,
+    )
+    kernel(X, y, rows, d, k, x_rows, y_rows, size=n * (d + k))
+    return x_rows, y_rows
+
+
+def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Array, Array] | None:
+    """-w sum y log p for each row (n,), and w (p - y) with p = softmax(z); None where there is no kernel for that."""
+    n, m = z.shape
+    if m > _LONGEST_ROW or not isinstance(weight, float) or not (z.flags.c_contiguous and y.flags.c_contiguous):
+        return None
+    cupy = importlib.import_module("cupy")
+    values, dz = cupy.empty(n, z.dtype), cupy.empty((n, m), z.dtype)
+    kernel = _kernel(
+        "cross_entropy",
+        "raw T z, raw T y, T w, int64 m",
+        "raw T values, raw T dz",
+        """
+        const long long start = i * m;
+        T top = z[start], total = 0, value = 0;
+        for (long long j = start + 1; j < start + m; j++) if (z[j] > top || z[j] != z[j]) top = z[j];
+        for (long long j = start; j < start + m; j++) total += exp(z[j] - top);
+        const T log_total = log(total);
+        for (long long j = start; j < start + m; j++) {
+            const T shifted = z[j] - top;
+            value += (log_total - shifted) * y[j];
+            dz[j] = (exp(shifted) / total - y[j]) * w;
+        }
+        values[i] = value * w;
+        """,
+    )
+    kernel(z, y, weight, m, values, dz, size=n)
+    return values, dz
+
+
+BY_HAND: dict[str, Callable[..., Any]] = {
+    "softmax_cross_entropy": cross_entropy
+}  # None where it does not take the arguments
+
+
+class Kernel:
+    """A function of arrays and numbers as one kernel of CuPy's, and as it is where CuPy cannot make one of it."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.fallback, self.tried = function, False
+        self.kernel = importlib.import_module("cupy").fuse(kernel_name=f"xdfn_{name}")(function)
+
+    def __call__(self, *args: Any) -> Any:
+        if self.tried:
+            return self.kernel(*args)
+        self.tried = True
+        try:
+            return self.kernel(*args)
+        except Exception:  # from the tracer or the compiler, before anything is computed
+            self.kernel = self.fallback
+            return self.fallback(*args)
+
+
+def stream_rows(arrays: Sequence[Host], parts: Iterator[Host]) -> Iterator[list[Array]]:
+    """`transfer.stream_rows`, through two page-locked buffers on the host, two on the device, and its own stream."""
+    cupy, cupyx = importlib.import_module("cupy"), importlib.import_module("cupyx")
+    main, copies = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
+    buffers: list[Any] = []  # for each of the two: (host, device) by array, its copy's end, its last use's end
+    try:
+        for i, rows in enumerate(parts):
+            if i < 2:
+                shapes = [(len(rows), *x.shape[1:]) for x in arrays]
+                pairs = [
+                    (cupyx.empty_pinned(shape, x.dtype), cupy.empty(shape, x.dtype))
+                    for shape, x in zip(shapes, arrays, strict=True)
+                ]
+                buffers.append((pairs, cupy.cuda.Event(), cupy.cuda.Event()))
+                buffers[-1][2].record(main)  # what the pool gave may still be in use on the main stream
+            pairs, copied, used = buffers[i % 2]
+            copied.synchronize()  # the copy before the last has left the host's buffer
+            copies.wait_event(used)
+            given = []
+            for x, (host, device) in zip(arrays, pairs, strict=True):
+                np.take(x, rows, axis=0, out=host[: len(rows)], mode="clip")  # "raise" would buffer the output
+                device[: len(rows)].set(host[: len(rows)], stream=copies)
+                given.append(device[: len(rows)])
+            copied.record(copies)
+            main.wait_event(copied)
+            yield given
+            used.record(main)
+    finally:  # the buffers may be given to others then
+        copies.synchronize()

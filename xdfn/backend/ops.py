@@ -1,0 +1,232 @@
+"""Operations that a library may do in a better way than the array standard has words for: each is an expression in
+namespace functions, and beside it the way that spares a pass over memory, an allocation or a launch.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+from array_api_compat import device as device_of
+
+from xdfn.backend import _cupy
+from xdfn.backend._blas import add_product, add_scaled
+from xdfn.backend._numpy import in_pieces
+from xdfn.backend.array import Array
+from xdfn.backend.place import library_of, namespace, traits
+
+Product = tuple[Array, Array]  # a pair (A, B) that stands for the product A B
+Gradient = Array | Product
+
+
+class Function(Protocol):
+    """What fusing needs of an activation g."""
+
+    fusable: bool
+
+    def forward(self, z: Array) -> Array: ...
+    def pullback(self, z: Array, a: Array, da: Array) -> Array: ...
+
+
+# ---- arrays that are made from nothing ---------------------------------------------------------------------------
+
+
+def counted(n: int, like: Array) -> Array:
+    """0, 1, ..., n - 1 as int32 on the device of `like`, to be written over."""
+    xp = namespace(like)
+    if isinstance(like, np.ndarray):
+        return cast(Array, np.arange(n, dtype=np.int32, like=like))  # `like` may be an array that is being recorded
+    return xp.arange(n, dtype=xp.int32, device=device_of(like))
+
+
+def arange(n: int, like: Array) -> Array:
+    """0, 1, ..., n - 1 as int32 on the device of `like`. Never written in place."""
+    xp = namespace(like)
+    return _constant(("arange", n), lambda: xp.arange(n, dtype=xp.int32, device=device_of(like)), like)
+
+
+def ones_row(like: Array) -> Array:
+    """Ones (1, n) for an array (n, m), whose product with it is the sum of its rows. Never written in place."""
+    xp, n = namespace(like), like.shape[-2]
+    device = {} if traits(like).compiles else {"device": device_of(like)}  # traced arrays have none
+    return _constant(("ones", n, like.dtype), lambda: xp.ones((1, n), dtype=like.dtype, **device), like)
+
+
+_CONSTANTS: dict[tuple[object, ...], Array] = {}
+
+
+def _constant(what: tuple[object, ...], make: Callable[[], Array], like: Array) -> Array:
+    """An array that is made once for each library and device."""
+    if traits(like).compiles:  # where nothing traced may outlive the trace
+        return make()
+    kind = (*what, namespace(like), None if isinstance(like, np.ndarray) else str(device_of(like)))
+    if kind not in _CONSTANTS:
+        if len(_CONSTANTS) >= 64:
+            _CONSTANTS.clear()
+        _CONSTANTS[kind] = make()
+    return _CONSTANTS[kind]
+
+
+def sign(x: Array) -> Array:
+    """-1, 0 or 1 in the dtype of x: `xp.sign`, which reads the device on CuPy."""
+    xp = namespace(x)
+    return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
+
+
+# ---- gradients and vectors of parameters -------------------------------------------------------------------------
+
+
+def product(gradient: Gradient) -> Array:
+    """A gradient as an array: a pair (A, B) stands for the product A B."""
+    return gradient[0] @ gradient[1] if isinstance(gradient, tuple) else gradient
+
+
+def concatenate(pieces: Sequence[Gradient]) -> Array:
+    """The pieces, arrays or pairs (A, B), end to end in one vector."""
+    arrays = [product(piece) for piece in pieces]
+    xp = namespace(arrays[0])
+    return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
+
+
+def write(gradient: Gradient, out: Array) -> None:
+    """Put a gradient straight where it belongs: a product needs no array of its own."""
+    if isinstance(gradient, tuple):
+        namespace(out).matmul(*gradient, out=out)
+    else:
+        out[...] = gradient
+
+
+def subtract(rate: float, gradient: Gradient, out: Array) -> None:
+    """out -= rate gradient, in place; the product of a pair needs no array of its own where BLAS can."""
+    if not isinstance(gradient, tuple) or not _subtract_product(rate, gradient[0], gradient[1], out):
+        out -= rate * product(gradient)
+
+
+def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
+    """out -= rate a b by one call of the library's BLAS, if that can do it; whether it did."""
+    if out.ndim != 2 or not a.dtype == b.dtype == out.dtype:
+        return False
+    if isinstance(out, np.ndarray):
+        return add_product(out, cast(Any, a), cast(Any, b), -rate)
+    library = library_of(namespace(out))
+    if library == "torch":
+        cast(Any, out).addmm_(a, b, alpha=-rate)
+    elif library == "cupy":
+        importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-rate, beta=1.0)
+    return library in ("torch", "cupy")
+
+
+def axpby(a: float, x: Array, b: float, y: Array) -> Array:
+    """a x + b y, which BLAS calls by this name. Consumes y, and writes the result there where the library can."""
+    if not isinstance(y, np.ndarray) or not add_scaled(a, cast(Any, x), b, y):
+        if type(b) is not float or b != 1.0:  # a traced number cannot be asked
+            y *= b
+        y += a * x
+    return y
+
+
+def take_rows(X: Array, y: Array, rows: Array) -> tuple[Array, Array]:
+    """The rows of X and y that a batch consists of."""
+    together = _cupy.take_rows(X, y, rows) if traits(X).fuses else None
+    return together or (take(X, rows), take(y, rows))
+
+
+def take(x: Array, rows: Array) -> Array:
+    """Rows of x by numbers that are not negative; array_api_compat makes three kernels more of it on PyTorch."""
+    xp = namespace(x)
+    if library_of(xp) == "torch":
+        return cast(Array, cast(Any, x).index_select(0, rows))
+    return xp.take(x, rows, axis=0)
+
+
+# ---- functions that become kernels -------------------------------------------------------------------------------
+
+_KERNELS: dict[object, Callable[..., Any]] = {}
+
+
+def _fused(key: tuple[object, ...], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, of arrays and Python numbers, as one kernel of CuPy.
+
+    `key`, a name and all that the function depends on beside its arguments, tells it from others.
+    """
+    if key not in _KERNELS:
+        _KERNELS[key] = _cupy.Kernel(str(key[0]), function)
+    return _KERNELS[key]
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator for a function of arrays and numbers: one kernel where the library fuses.
+
+    A kernel of that name which is written by hand comes first, for the arguments that it takes.
+    """
+    name = function.__name__.strip("_")
+    by_hand = _cupy.BY_HAND.get(name)
+
+    @functools.wraps(function)
+    def call(x: Array, *args: object) -> Any:
+        if not traits(x).fuses:
+            return function(x, *args)
+        if by_hand is not None:
+            result = by_hand(x, *args)
+            return function(x, *args) if result is None else result
+        return _fused((name,), function)(x, *args)
+
+    return call
+
+
+def bias_activation(g: Function, z: Array, b: Array) -> tuple[Array, Array]:
+    """z + b and g(z + b), for a z that may be written over."""
+    if g.fusable and traits(z).fuses:
+
+        def function(z: Array, b: Array) -> tuple[Array, Array]:
+            z = z + b
+            return z, g.forward(z)
+
+        both: tuple[Array, Array] = _fused(("bias_activation", *_identity(g)), function)(z, b)
+        return both
+    z += b
+    return z, g.forward(z)
+
+
+def activation_pullback(g: Function, z: Array, a: Array, da: Array) -> Array:
+    """dz = g'(z) da, where a = g(z)."""
+    if g.fusable and traits(z).fuses:
+        dz: Array = _fused(("activation_pullback", *_identity(g)), g.pullback)(z, a, da)
+        return dz
+    return g.pullback(z, a, da)
+
+
+def _identity(g: Function) -> tuple[object, ...]:
+    """What tells a fusable activation from others: its class and its hyper-parameters, which are numbers."""
+    return (type(g), *vars(g).values())
+
+
+def elementwise(
+    key: tuple[object, ...],
+    function: Callable[..., tuple[Array, ...]],
+    *arrays: Array,
+    numbers: tuple[float, ...] = (),
+    whole: bool = False,
+) -> tuple[Array, ...]:
+    """function(*arrays, *numbers), which gives new values for the first of the arrays, element by element.
+
+    Where the library writes into given arrays, the values are in the given ones. CuPy does it in one kernel, where
+    `key` tells the function from others. NumPy does it in pieces that fit the cache. Neither if `whole`, for a function
+    that must see whole arrays.
+    """
+    if not traits(arrays[0]).writes:
+        return function(*arrays, *numbers)
+
+    def in_place(*arrays_and_numbers: Any) -> None:
+        for x, new in zip(arrays_and_numbers, function(*arrays_and_numbers), strict=False):
+            if new is not x:
+                x[...] = new
+
+    if traits(arrays[0]).fuses and not whole:
+        _fused(key, in_place)(*arrays, *numbers)
+    elif isinstance(arrays[0], np.ndarray) and not whole:
+        in_pieces(lambda piece: in_place(*[x[piece] for x in arrays], *numbers), arrays[0].shape[0])
+    else:
+        in_place(*arrays, *numbers)
+    return arrays

@@ -1,0 +1,165 @@
+"""Every part can also be written as a string: `sgd(lr=0.01)` and `SGD(lr=0.01)` are the same thing. This module holds
+the one grammar of these strings and the one kind of registry that knows their names.
+
+Nothing is ever evaluated: a spec is a name and Python literals, read with `ast.literal_eval`.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+from xdfn.core.fields import Field
+from xdfn.core.part import Part, parameters
+
+P = TypeVar("P", bound=Part)
+Spec: TypeAlias = str | P | type[P]  # what names a part: a string, an object, or a class with defaults
+
+_NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
+_LONGEST = 10_000  # characters; a spec is a line that a person wrote
+
+
+class Registry(Generic[P]):
+    """The parts of one kind, by name."""
+
+    def __init__(self, kind: str, base: type[P]) -> None:
+        self.kind, self.base = kind, base
+        self._classes: dict[str, type[P]] = {}
+        REGISTRIES.append(self)
+
+    def register(self, *aliases: str) -> Callable[[type[P]], type[P]]:
+        """Class decorator: enter the class under its own name, and under `aliases`."""
+
+        def enter(cls: type[P]) -> type[P]:
+            for name in (cls.__name__, *aliases):
+                known = self._classes.setdefault(_canonical(name), cls)
+                if known is not cls and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                    raise ValueError(
+                        f"{self.kind} name {name!r} belongs to {known.__module__}.{known.__qualname__}; choose another"
+                    )
+                self._classes[_canonical(name)] = cls  # the same class again, as when a notebook cell is run twice
+            return cls
+
+        return enter
+
+    @property
+    def classes(self) -> list[type[P]]:
+        """Each class once, in the order of registration."""
+        return list(dict.fromkeys(self._classes.values()))
+
+    def resolve(self, spec: object) -> P:
+        """The object for a spec: a string such as ``"adam(lr=1e-3)"``, a class, or an object, returned as is.
+
+        Raises
+        ------
+        ValueError
+            An unknown name, an unknown, missing or ill-typed argument, or anything but a name with literals.
+        """
+        if isinstance(spec, self.base):
+            return spec
+        if isinstance(spec, type) and issubclass(spec, self.base):
+            return self._build(spec, (), {}, spec.__name__)
+        if not isinstance(spec, str):
+            raise ValueError(
+                f"expected the name of {_with_article(self.kind)} or an object of {self.base.__name__}, "
+                f"got {type(spec).__name__}: {spec!r:.80}"
+            )
+        name, args, kwargs = parse(spec, self.kind)
+        cls = self._classes.get(_canonical(name))
+        if cls is None:
+            import difflib  # only now, since `import xdfn` should be quick
+
+            near = difflib.get_close_matches(_canonical(name), self._classes, 1, 0.5)
+            hint = f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
+            known = ", ".join(cls.__name__ for cls in self.classes)
+            raise ValueError(f"unknown {self.kind} {name!r}: {hint}known are {known}; register(cls) adds your own")
+        return self._build(cls, args, kwargs, spec)
+
+    def resolve_optional(self, spec: object) -> P | None:
+        """The object for a spec, or None for None."""
+        return None if spec is None else self.resolve(spec)
+
+    def field(self) -> Field[P]:
+        """A `Field` of a part of this kind: a spec assigned to it becomes the object."""
+        return Field(lambda name, spec: self.resolve(spec))
+
+    def optional_field(self) -> Field[P | None]:
+        """A `Field` of a part of this kind, or None."""
+        return Field(lambda name, spec: self.resolve_optional(spec))
+
+    def _build(self, cls: type[P], args: tuple[object, ...], kwargs: dict[str, object], spec: str) -> P:
+        try:
+            inspect.signature(cls).bind(*args, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(str(p) for p in parameters(cls).values()) or "no arguments"
+            raise ValueError(f"{self.kind} {spec!r:.200}: {error}; {cls.__name__} takes {takes}") from None
+        return cls(*args, **kwargs)
+
+
+REGISTRIES: list[Registry[Any]] = []
+
+
+def register(cls: type[P], *aliases: str) -> type[P]:
+    """Enter a part of your own, such as an activation, a loss or a layer, under the name of its class.
+
+    Specs can name it then, and models that have it can be saved.
+
+    Examples
+    --------
+    >>> import xdfn
+    >>> @xdfn.register
+    ... class Cube(xdfn.ActivationBase):
+    ...     def forward(self, z):
+    ...         return z * z * z
+    ...     def grad(self, z):
+    ...         return 3 * z * z
+    >>> xdfn.ActivationInitializer("cube")()
+    Cube
+    """
+    for registry in REGISTRIES:
+        if isinstance(cls, type) and issubclass(cls, registry.base):
+            return cast(type[P], registry.register(*aliases)(cls))
+    bases = ", ".join(registry.base.__name__ for registry in REGISTRIES)
+    raise ValueError(f"register expects a subclass of one of {bases}, got {cls!r:.80}")
+
+
+def parse(spec: str, kind: str = "part") -> tuple[str, tuple[object, ...], dict[str, object]]:
+    """Split ``"name(1, b=2)"`` into name, positional and keyword arguments. Arguments are Python literals.
+
+    >>> parse("Affine(2, intercept=1e-3)")
+    ('Affine', (2,), {'intercept': 0.001})
+    """
+    what = f"{kind} {spec!r:.200}"
+    match = _NAME.fullmatch(spec) if len(spec) <= _LONGEST else None
+    if match is None:
+        raise ValueError(f"{what}: expected a name, or a name with arguments such as 'name(a=1, b=2)'")
+    name, arguments = match.groups()
+    if arguments is None:
+        return name, (), {}
+    try:
+        call = ast.parse("f" + arguments, mode="eval").body
+        if (
+            not isinstance(call, ast.Call)
+            or not isinstance(call.func, ast.Name)
+            or any(k.arg is None for k in call.keywords)
+        ):
+            raise ValueError
+        args = tuple(ast.literal_eval(node) for node in call.args)
+        kwargs = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        raise ValueError(
+            f"{what}: the arguments must be plain numbers, strings, lists, True, False or None, as in 'name(a=1, b=2)'"
+        ) from None
+    if len(kwargs) < len(call.keywords):
+        raise ValueError(f"{what}: an argument is given twice")
+    return name, args, kwargs
+
+
+def _canonical(name: str) -> str:
+    """The form of a name by which it is looked up: without case, spaces, `_` and `-`."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _with_article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeio" else f"a {word}"

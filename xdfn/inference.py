@@ -1,0 +1,300 @@
+"""A trained network answers: scores and predictions, samples of layers that draw, the outputs of every layer, and how
+the answer depends on the inputs.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, overload
+
+from xdfn.backend import Array, computing, namespace, place, put, to_numpy
+from xdfn.core.fields import integer
+from xdfn.nn.layers.base import LayerBase
+from xdfn.nn.layers.context import Context
+from xdfn.nn.losses import ObjectiveBase
+from xdfn.nn.network import LayerTree, Network
+from xdfn.nn.targets import one_hot
+from xdfn.notebook import adapt
+from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights, spans
+from xdfn.train.evaluation import PIECE, Evaluation, MeanLoss
+from xdfn.train.memory import Memory
+from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
+from xdfn.train.plan import ModelConfig, averaged
+
+
+class Inference(NamedTuple):
+    """A network with the parameters that it answers with.
+
+    Attributes
+    ----------
+    layers : dict of LayerBase by name, as the model has them
+    network : the same with the loss's link left to the loss
+    params, buffers : for each layer, arrays by name
+    dtype : that of the parameters
+    seed : of layers that draw
+    """
+
+    layers: dict[str, LayerBase]
+    network: Network
+    params: LayerTree
+    buffers: LayerTree
+    dtype: object
+    seed: int
+
+    @property
+    def loss(self) -> ObjectiveBase:
+        return self.network.loss
+
+    def inputs(self, X: Array) -> Array:
+        return namespace(X).astype(X, self.dtype, copy=False)
+
+    def scores(self, X: Array, sample: tuple[int, int] | None = None) -> Iterator[Array]:
+        """The scores of X (n, n_in), piece by piece. To be called within `computing`.
+
+        With the number of a sample and of its first row, layers that draw do so.
+        """
+        contexts = None
+        if sample is not None:
+            contexts = [
+                Context(layer.keys(self.seed, i, *sample), training=False) if layer.draws else None
+                for i, layer in enumerate(self.network.layers)
+            ]
+        for start, stop in spans(X.shape[0], PIECE):
+            yield self.network.infer(self.params, self.buffers, self.inputs(X[start:stop, ...]), contexts)
+
+    def map(self, function: Callable[[Array], Array], X: Array) -> Array:
+        """A function of the scores of X, such as the link of the loss."""
+        with computing(X):
+            pieces = [function(z) for z in self.scores(X)]
+            return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
+
+    def sample(self, X: Array, n_samples: int) -> tuple[Array, Array]:
+        """Mean and standard deviation of the predictions of a network with layers that draw."""
+        xp, pieces = namespace(X), []
+        with computing(X):
+            for start, stop in spans(X.shape[0], PIECE):
+                mean, squares = self._moments(X[start:stop, ...], n_samples, start)
+                pieces.append((mean, xp.sqrt(squares / n_samples)))
+            mean, spread = (x[0] if len(x) == 1 else xp.concat(x) for x in zip(*pieces, strict=True))
+        return mean, spread
+
+    def _moments(self, X: Array, n_samples: int, start: int) -> tuple[Array, Array]:
+        """The mean of the samples, and the sum of their squared differences from it (Welford 1962)."""
+        (mean,) = map(self.loss.link, self.scores(X, (0, start)))
+        squares = namespace(mean).zeros_like(mean)
+        for i in range(1, n_samples):
+            for z in self.scores(X, (i, start)):
+                p = self.loss.link(z)
+                d = p - mean
+                mean = mean + d / (i + 1)
+                squares = squares + d * (p - mean)
+        return mean, squares
+
+    def evaluate(self, evaluation: Evaluation, batch_size: int) -> Array:
+        """The partial sums of an evaluation. To be called within `computing`."""
+        where = place(evaluation.X)
+        return evaluation.run(self.network, self.params, self.buffers, where, self.dtype, batch_size)
+
+    def activations(self, X: Array) -> dict[str, Array]:
+        """The outputs (n, n_out) of each layer by name."""
+        outputs = {}
+        with computing(X):
+            x = self.inputs(X)
+            for (name, layer), p, s in zip(self.layers.items(), self.params, self.buffers, strict=True):
+                x, _, _ = adapt(layer).apply(p, s, x)
+                outputs[name] = x
+        return outputs
+
+    def input_gradients(self, X: Array, y: Array | None, output: int) -> Array:
+        """The gradient at X of each row's loss or, without y, of the score of one output."""
+        xp, caches = namespace(X), []
+        layers = self.network.layers
+        with computing(X):
+            z = self.inputs(X)
+            for layer, p, s in zip(layers, self.params, self.buffers, strict=True):
+                z, cache, _ = layer.apply(p, s, z)
+                caches.append(cache)
+            if y is not None:
+                dx = self.loss.value_and_grad(self.loss.targets(y, z), z, 1.0)[1]
+            else:
+                dx = one_hot(xp.full(z.shape[:1], output, dtype=xp.int32, device=place(z).device), z)
+            for layer, p, cache in reversed(list(zip(layers, self.params, caches, strict=True))):
+                below, _ = layer.pullback(p, cache, dx)
+                assert below is not None
+                dx = below
+        return dx
+
+
+def inference(config: ModelConfig, memory: Memory, like: Array) -> Inference:
+    """The network of an initialised model for inputs like these, with the moving averages where there are any.
+
+    Raises
+    ------
+    ValueError
+        Parameters that were assigned and do not fit, or that are elsewhere.
+    """
+    params = check_params(config.layers, like, memory.dtype)
+    if config.extras.ema is not None:
+        params = averaged(params, memory, config.layers)
+    layers = dict(config.layers)
+    network = Network([adapt(layer) for layer in layers.values()], config.loss)
+    buffers = [layer.buffers for layer in layers.values()]
+    return Inference(layers, network, params, buffers, getattr(namespace(like), memory.dtype), memory.seed or 0)
+
+
+class Predictor:
+    """The half of `DFN` that answers: `predict`, `evaluate` and the views into the network."""
+
+    loss: ObjectiveBase
+    _memory: Memory
+
+    def config(self) -> ModelConfig:
+        """What the model is."""
+        raise NotImplementedError
+
+    def _inference(self, X: Array, name: str = "X") -> Inference:
+        """The network, for inputs like X."""
+        config = self.config()
+        config.require_initialized()
+        check_inputs(X, config.n_in, name)
+        return inference(config, self._memory, X)
+
+    def _shaped(self, prediction: Array) -> Array:
+        """(n, 1) as (n,) where the targets were (n,)."""
+        one_column = self._memory.flat_targets and prediction.ndim == 2 and prediction.shape[1] == 1
+        return namespace(prediction).reshape(prediction, (-1,)) if one_column else prediction
+
+    @overload
+    def predict(self, X: Array, *, samples: None = None) -> Array: ...
+    @overload
+    def predict(self, X: Array, *, samples: int) -> tuple[Array, Array]: ...
+    def predict(self, X: Array, *, samples: int | None = None) -> Array | tuple[Array, Array]:
+        """What the model takes the targets of X (n, n_in) to be.
+
+        Parameters
+        ----------
+        X : array (n, n_in)
+        samples : int, optional
+            How often to ask the network with layers that draw, such as Dropout, drawing anew as in training (Gal and
+            Ghahramani 2016, arXiv:1506.02142). The answer is then the pair of mean and standard deviation of
+            `predict_proba`: how sure the model is. The draws depend on the seed and the place of a row.
+
+        Returns
+        -------
+        array
+            Class numbers (n,) for CrossEntropy; 0 or 1 for BinaryCrossEntropy, else the link of the scores, both in
+            the shape of y.
+
+        Raises
+        ------
+        ValueError
+            The model has no parameters yet, or X does not fit.
+
+        Notes
+        -----
+        X is not searched for NaN, which would read the device: such rows have NaN probabilities, and some class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xdfn import DFN
+        >>> model = DFN(layers=["fc(20, 'relu', 'he_normal')", "dropout(0.5)", "fc(3, 'affine', 'he_normal')"], seed=0)
+        >>> mean, spread = model.initialize(np.zeros((1, 4))).predict(np.ones((5, 4)), samples=10)
+        >>> mean.shape, bool((spread > 0).all())
+        ((5, 3), True)
+        """
+        if samples is None:
+            return self._shaped(self._inference(X).map(self.loss.decide, X))
+        n_samples = integer("samples", samples, 2)
+        if not any(layer.draws for layer in self.config().layers.values()):
+            raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
+        mean, spread = self._inference(X).sample(X, n_samples)
+        return self._shaped(mean), self._shaped(spread)
+
+    def predict_proba(self, X: Array) -> Array:
+        """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
+        return self._shaped(self._inference(X).map(self.loss.link, X))
+
+    def evaluate(
+        self,
+        X_test: Array,
+        y_test: Array,
+        batch_size: int = 128,
+        *,
+        metric: object = None,
+        sample_weight: Array | None = None,
+    ) -> float:
+        """The share of right predictions for CrossEntropy and BinaryCrossEntropy, the mean loss otherwise.
+
+        Several outputs of BinaryCrossEntropy are as many predictions a row.
+        Reads the device twice: to look for NaN, infinity and targets out of range, and for the result.
+
+        Parameters
+        ----------
+        X_test, y_test : array (n, n_in), array (n,) or (n, n_out)
+        batch_size : int
+            Rows that go through the network together.
+        metric : str, MetricBase or function(y_true, y_pred), optional
+            What to measure instead, such as ``"f1"``; ``"loss"`` is the mean loss.
+        sample_weight : array (n,), optional
+        """
+        answers = self._inference(X_test, "X_test")
+        self._check_targets(X_test, y_test)
+        what: MetricBase
+        if metric is None:
+            what = Accuracy() if self.loss.classifies else MeanLoss()
+        else:
+            what = MeanLoss() if isinstance(metric, str) and metric == "loss" else resolve_metrics({"": metric})[""]
+        what.check(self.loss, self.config().n_out)
+        weight = None
+        if sample_weight is not None:
+            weight = put(check_weights("sample_weight", sample_weight, X_test.shape[0]), place(X_test))
+        evaluation, rows = Evaluation(X_test, y_test, weight, self.loss, {"": what}), integer("batch_size", batch_size)
+        with computing(X_test):
+            return evaluation.finalize(to_numpy(answers.evaluate(evaluation, rows)))[""]
+
+    def _check_targets(self, X: Array, y: Array) -> None:
+        n_out = self.config().n_out
+        check_targets(y, X, self.loss, n_out)
+        check_values(X, y, self.loss, n_out)
+
+    def activations(self, X: Array) -> dict[str, Array]:
+        """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xdfn import DFN
+        >>> model = DFN(8, 3).initialize(np.zeros((1, 4)))
+        >>> {name: a.shape for name, a in model.activations(np.zeros((5, 4))).items()}
+        {'FC1': (5, 8), 'FC2': (5, 3)}
+        """
+        return self._inference(X).activations(X)
+
+    def input_gradients(self, X: Array, y: Array | None = None, *, output: int | None = None) -> Array:
+        """How the network answers to its inputs X (n, n_in), at inference: an array like X.
+
+        Parameters
+        ----------
+        X : array (n, n_in)
+        y : array (n,) or (n, n_out), optional
+            Targets; the result is then the gradient of each row's loss.
+        output : int, optional
+            Number of an output; the result is then the gradient of its score, before the loss's link. Not needed
+            where there is but one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xdfn import DFN
+        >>> model = DFN(layers=["fc(1, 'affine', 'constant(3)')"], loss="squared_error").initialize(np.zeros((1, 2)))
+        >>> model.input_gradients(np.zeros((1, 2)))
+        array([[3., 3.]])
+        """
+        answers, n_out = self._inference(X), self.config().n_out
+        if y is not None and output is None:
+            self._check_targets(X, y)
+        elif y is not None or (output is None and n_out > 1):
+            raise ValueError(f"input_gradients expects either y or output=, one of the {n_out} outputs")
+        column = integer("output", output or 0, 0)
+        if column >= n_out:
+            raise ValueError(f"output must be below {n_out}, the number of outputs, got {column}")
+        return answers.input_gradients(X, y, column)

@@ -1,0 +1,148 @@
+"""Which learning rate? A sweep from small to large, on a copy of the model, shows where the loss falls fastest."""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, Self
+
+from xdfn.backend import Array
+from xdfn.core.fields import integer, number
+from xdfn.nn.layers.base import LayerBase
+from xdfn.optim.schedules import ScheduleBase
+from xdfn.train.callbacks.base import Callback, Model
+
+__all__ = ["find_learning_rate"]
+
+
+class RateSearch(NamedTuple):
+    """What `find_learning_rate` found.
+
+    Attributes
+    ----------
+    rates, losses : list of float
+        The rate of each step, and the loss of its batch, smoothed.
+    suggestion : float
+        A tenth of the rate at which the loss was least, the first tenth of the steps left out; `low` if no rate was
+        of use.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float
+
+
+class _Sweep(ScheduleBase):
+    """Rates from low to high, by the same factor in each of `length` steps."""
+
+    by = "step"
+
+    def __init__(self, low: float, high: float, length: int) -> None:
+        self.low, self.high, self.length = low, high, length
+
+    def __call__(self, t: float, history: Mapping[str, Sequence[float]] | None = None) -> float:
+        return float(self.low * (self.high / self.low) ** min(t / (self.length - 1), 1.0))
+
+
+class _SweepEnd(Exception):  # noqa: N818  no error
+    """The sweep is over."""
+
+
+class _Losses(Callback):
+    """The losses of the batches, smoothed, until they explode."""
+
+    def __init__(self, length: int, smoothing: float) -> None:
+        self.length, self.smoothing = length, smoothing
+        self.mean = 0.0
+        self.losses: list[float] = []
+
+    def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
+        self.mean = self.smoothing * self.mean + (1 - self.smoothing) * loss()
+        value = self.mean / (1 - self.smoothing ** (len(self.losses) + 1))
+        if not math.isfinite(value) or (self.losses and value > 4 * abs(min(self.losses)) + 1):
+            raise _SweepEnd
+        self.losses.append(value)
+        if len(self.losses) == self.length:
+            raise _SweepEnd
+
+
+class Fittable(Protocol):
+    """What is asked of a model here."""
+
+    @property
+    def layers(self) -> Mapping[str, LayerBase]: ...
+    def initialize(self, X: Array) -> Self: ...
+    def fit(
+        self,
+        X_train: Array,
+        y_train: Array,
+        n_epochs: int,
+        batch_size: int,
+        verbose: bool | None,
+        *,
+        callbacks: Sequence[object],
+    ) -> Self: ...
+
+
+def find_learning_rate(
+    model: Fittable,
+    X: Array,
+    y: Array,
+    *,
+    low: float = 1e-6,
+    high: float = 10.0,
+    n_steps: int = 100,
+    batch_size: int = 64,
+    smoothing: float = 0.9,
+) -> RateSearch:
+    """Train a copy of the model with a rate that grows from step to step until the loss explodes.
+
+    Smith 2017, arXiv:1506.01186. `plotting.learning_rates` draws the result. The model is left as it is.
+
+    Parameters
+    ----------
+    model : DFN
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+    low, high : float
+        Between which the rates lie.
+    n_steps, batch_size : int
+    smoothing : float in [0, 1)
+        Of the losses, as a moving average.
+
+    Raises
+    ------
+    ValueError
+        Bounds that do not fit, no optimizer with a learning rate, or a loss that exploded in the first steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xdfn import DFN
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> search = find_learning_rate(DFN(8, 2, optimizer="adam", init_w="he_normal", seed=0), X, (X[:, 0] > 0) * 1)
+    >>> 1e-3 < search.suggestion < 1
+    True
+    """
+    number("low", low, 0, open_low=True)
+    number("high", high, low, open_low=True)
+    number("smoothing", smoothing, 0, 1, open_high=True)
+    n_steps, probe = integer("n_steps", n_steps, 2), copy.copy(model).initialize(X)
+    rules = [layer.optimizer for layer in probe.layers.values() if layer.params]
+    if any(rule.overrides_update for rule in rules):
+        raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
+    rated = [rule for rule in rules if isinstance(getattr(rule, "lr", None), (int, float, ScheduleBase))]
+    if not rated:
+        raise ValueError(f"find_learning_rate needs an optimizer with a rate lr, such as 'sgd', got {rules}")
+    for rule in rated:
+        rule.lr = _Sweep(low, high, n_steps)
+    seen = _Losses(n_steps, smoothing)
+    with contextlib.suppress(_SweepEnd, FloatingPointError):
+        probe.fit(X, y, math.ceil(n_steps * batch_size / X.shape[0]) + 1, batch_size, None, callbacks=[seen])
+    if len(seen.losses) < 2:
+        raise ValueError(f"the loss exploded at once, at a rate of low={low:g}: choose a smaller low")
+    sweep = _Sweep(low, high, n_steps)
+    rates = [sweep(t) for t in range(len(seen.losses))]
+    first = min(n_steps // 10, len(rates) - 1)  # chance makes the first means of a few batches small
+    best = min(range(first, len(rates)), key=seen.losses.__getitem__)
+    return RateSearch(rates, seen.losses, max(low, rates[best] / 10))

@@ -1,0 +1,101 @@
+"""What a loss takes as its targets: their shape, their dtype and their range, and what they become in a network. A loss
+inherits it from `Targets`, where a target is as many numbers as there are outputs, or from `ClassTargets`.
+"""
+
+from typing import ClassVar
+
+from xdfn.backend import Array, arange, namespace
+
+__all__: list[str] = []
+
+Limits = tuple[float | None, float | None]  # the smallest and the largest value; None where there is none
+
+
+class Targets:
+    """Targets (n, m), as many numbers as outputs; (n,) stands for (n, 1).
+
+    Attributes
+    ----------
+    classifies : bool
+        Whether `predict` gives classes and `evaluate` gives accuracy.
+    domain : (float or None, float or None)
+        The smallest and the largest value that a target may have.
+    unit_rows : bool
+        Whether targets (n, m) are distributions: each row sums to 1.
+    """
+
+    classifies: ClassVar[bool] = False
+    domain: ClassVar[Limits] = (None, None)
+    unit_rows: ClassVar[bool] = False
+
+    @staticmethod
+    def targets(y: Array, z: Array) -> Array:
+        """The targets as `value_and_grad` gets them in a network: in the dtype of z and, unless labels, its shape."""
+        return y if y.ndim == 1 and z.shape[-1] > 1 else aligned(y, z)
+
+    def labels(self, y: Array, n_out: int) -> Array:
+        """For a loss that chooses a class: the class numbers (n,) of the targets y."""
+        raise ValueError(
+            f"classes were asked for, and {self} with {n_out} outputs has none: they need cross_entropy, or "
+            "binary_cross_entropy with one output"
+        )
+
+    def check_shape(self, y: Array, n_out: int) -> None:
+        """Raise ValueError unless y has the shape and the kind of dtype of targets for `n_out` outputs."""
+        if not (y.shape[1:] == (n_out,) or (y.ndim == 1 and n_out == 1)):
+            raise ValueError(
+                f"{self} with {n_out} outputs expects y of shape (n, {n_out}){' or (n,)' if n_out == 1 else ''}, "
+                f"got {tuple(y.shape)}"
+            )
+
+    def limits(self, y: Array, n_out: int) -> Limits:
+        """The smallest and the largest value that y may hold."""
+        return self.domain
+
+
+class ClassTargets(Targets):
+    """Targets of one class out of m: class numbers (n,) of an integer dtype, one-hot rows or distributions (n, m)."""
+
+    classifies = True
+    domain = (0, 1)
+    unit_rows = True
+
+    @staticmethod
+    def targets(y: Array, z: Array) -> Array:
+        return one_hot(y, z) if y.ndim == 1 else aligned(y, z)
+
+    def labels(self, y: Array, n_out: int) -> Array:
+        return y if y.ndim == 1 else namespace(y).argmax(y, axis=-1)
+
+    def check_shape(self, y: Array, n_out: int) -> None:
+        name = type(self).__name__
+        if n_out < 2:
+            raise ValueError(f"{name} expects at least 2 outputs, one a class; for one output: binary_cross_entropy")
+        if y.ndim == 1:
+            if not namespace(y).isdtype(y.dtype, ("integral", "bool")):
+                raise ValueError(f"{name} expects class numbers (n,) of an integer dtype, got {y.dtype}: use astype")
+        elif y.shape[1:] != (n_out,):
+            raise ValueError(
+                f"{name} with {n_out} outputs expects y one-hot of shape (n, {n_out}) or class numbers (n,), "
+                f"got {tuple(y.shape)}{'; y[:, 0] has shape (n,)' if y.shape[1] == 1 else ''}"
+            )
+
+    def limits(self, y: Array, n_out: int) -> Limits:
+        return (0, n_out - 1) if y.ndim == 1 else self.domain
+
+
+def aligned(y: Array, z: Array) -> Array:
+    """Targets in the shape and dtype of z. (n,) stands for (n, 1); nothing else is broadcast."""
+    xp = namespace(z)
+    if y.ndim == 1 and z.ndim == 2 and z.shape[-1] == 1:
+        y = xp.reshape(y, (-1, 1))
+    if y.shape != z.shape:
+        raise ValueError(f"expected targets of the shape of the predictions {tuple(z.shape)}, got {tuple(y.shape)}")
+    return y if y.dtype == z.dtype else xp.astype(y, z.dtype)
+
+
+def one_hot(y: Array, like: Array) -> Array:
+    """Labels (n,) as rows of a unit matrix, (n, m) in the dtype of `like` (n, m)."""
+    xp = namespace(like)
+    labels = xp.reshape(y if y.dtype == xp.int32 else xp.astype(y, xp.int32), (-1, 1))
+    return xp.astype(labels == arange(like.shape[-1], like), like.dtype)

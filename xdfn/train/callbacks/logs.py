@@ -1,0 +1,138 @@
+"""Callbacks that tell of a fit: in lines, in a file, in the history, in a bar."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from xdfn.core.fields import Field, flag
+from xdfn.train.callbacks.base import Callback, FitInfo, Model, callbacks
+from xdfn.train.callbacks.paths import check_folder, path_field
+
+__all__ = ["CSVLog", "LearningRateLog", "ProgressBar"]
+
+
+class Report(Callback):
+    """The notebook's printed lines: one an epoch, and with `batches` one a batch."""
+
+    may_change_model = False
+    _transient: ClassVar[frozenset[str]] = frozenset({"_epoch", "_loss", "_epoch_start", "_batch_start"})
+
+    batches = Field(flag)
+
+    def __init__(self, batches: bool = False) -> None:
+        self.batches = batches
+
+    @property
+    def by_batch(self) -> bool:
+        return self.batches
+
+    def on_fit_begin(self, model: Model, info: FitInfo) -> None:
+        self._epoch, self._loss = 0, math.inf
+        self._epoch_start = self._batch_start = time.time()
+
+    def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
+        value, now = loss(), time.time()
+        print(f"\t[Batch {batch}/{n_batches}] Train loss: {value:.3f} ({now - self._batch_start:.1f}s/batch)")
+        self._batch_start = now
+
+    def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
+        self._epoch += 1
+        now, loss = time.time(), values["loss"]
+        minutes = (now - self._epoch_start) / 60
+        more = "".join(f" {name}: {value:.4g}" for name, value in values.items() if name != "loss")
+        print(
+            f"[Epoch {self._epoch}] Avg. loss: {loss:.3f} Delta: {self._loss - loss:.3f} ({minutes:.2f}m/epoch){more}"
+        )
+        self._loss, self._epoch_start, self._batch_start = loss, now, now
+
+
+@callbacks.register()
+class CSVLog(Callback):
+    """Write the values of each epoch as a line of a CSV file, under their names.
+
+    A model's first fit begins the file, its later fits add to it; they must have the same values.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    """
+
+    may_change_model = False
+
+    path = path_field()
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def on_fit_begin(self, model: Model, info: FitInfo) -> None:
+        check_folder("CSVLog", self.path)
+        names, past = ["epoch", *info.values], bool(model.history["loss"])
+        file = Path(self.path)
+        lines = file.read_text(encoding="utf-8").splitlines() if past and file.exists() else []
+        if lines and lines[0] != ",".join(names):
+            raise ValueError(
+                f"CSVLog: path {self.path!r} has the columns {lines[0]}, not {','.join(names)}; choose another"
+            )
+        if not lines:
+            file.write_text(",".join(names) + "\n", encoding="utf-8")
+
+    def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
+        import csv  # only now, since `import xdfn` should be quick
+
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerow([len(model.history["loss"]), *values.values()])
+
+
+@callbacks.register()
+class LearningRateLog(Callback):
+    """Put the rate of each epoch's last step, of the first layer with parameters, into ``model.history["lr"]``."""
+
+    may_change_model = False
+    names = ("lr",)
+
+    def measure(self, model: Model) -> dict[str, float]:
+        return {"lr": model.learning_rate}
+
+
+@callbacks.register("progress")
+class ProgressBar(Callback):
+    """A bar of the epochs, or with `batches` of the batches, in a terminal or a notebook.
+
+    Needs tqdm (`pip install tqdm`).
+    Bars of the batches make training go batch by batch, but do not read the device.
+    """
+
+    may_change_model = False
+    _transient: ClassVar[frozenset[str]] = frozenset({"_bar"})
+
+    batches = Field(flag)
+
+    def __init__(self, batches: bool = False) -> None:
+        self.batches = batches
+
+    @property
+    def by_batch(self) -> bool:
+        return self.batches
+
+    def on_fit_begin(self, model: Model, info: FitInfo) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ValueError(f"ProgressBar needs tqdm: pip install tqdm ({error})") from None
+        total, unit = (info.n_epochs * info.n_batches, "batch") if self.batches else (info.n_epochs, "epoch")
+        self._bar = tqdm(total=total, unit=unit)
+
+    def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
+        self._bar.update()
+
+    def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
+        if not self.batches:
+            self._bar.update()
+        self._bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()})
+
+    def on_fit_end(self, model: Model, complete: bool) -> None:
+        if "_bar" in vars(self):
+            vars(self).pop("_bar").close()

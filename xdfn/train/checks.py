@@ -1,0 +1,164 @@
+"""Arrays are looked at before they enter a network: their shapes and dtypes, and in one read of the device all that
+depends on their values.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import numpy as np
+
+from xdfn.backend import Array, Host, Namespace, computing, namespace, place, require_array, require_place, to_numpy
+from xdfn.nn.layers.base import LayerBase
+from xdfn.nn.losses import ObjectiveBase
+
+_PIECE = 2**18  # elements that are looked at together: such a piece fits the cache
+
+
+def spans(n: int, size: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive pieces of at most `size` rows."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def check_inputs(X: Array, n_in: int | None = None, name: str = "X") -> None:
+    """Raise ValueError unless X is a real array (n, n_in) with at least one row."""
+    require_array(name, X, 2)
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one row and one column, got shape {tuple(X.shape)}")
+    if n_in is not None and X.shape[1] != n_in:
+        raise ValueError(f"{name} must have the {n_in} columns that the network was made for, got {X.shape[1]}")
+    check_real(X, name)
+
+
+def check_real(x: Array, name: str) -> None:
+    """Raise ValueError unless x holds real numbers."""
+    xp = namespace(x)
+    try:
+        real = bool(xp.isdtype(x.dtype, ("bool", "integral", "real floating")))
+    except TypeError:  # NumPy's answer for objects and strings
+        real = False
+    if not real or getattr(x.dtype, "hasobject", False):
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}; use astype")
+
+
+def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
+    """Raise ValueError unless y has the place, the rows and the shape of targets for X and `n_out` outputs."""
+    require_array("y", y, 1 if getattr(y, "ndim", 2) == 1 else 2)
+    require_place(place(X), "X and y must be on one device of one library", y=y)
+    if y.shape[0] != X.shape[0]:
+        raise ValueError(f"X and y must have the same number of rows, got {X.shape[0]} and {y.shape[0]}")
+    check_real(y, "y")
+    loss.check_shape(y, n_out)
+
+
+def check_values(X: Array, y: Array, loss: ObjectiveBase, n_out: int) -> None:
+    """Raise ValueError where X or y holds NaN or infinity, or y a value that is no target of the loss.
+
+    One read of the device.
+    """
+    with computing(X):
+        _check_values(X, y, loss.limits(y, n_out), loss.unit_rows and y.ndim == 2)
+
+
+def _check_values(X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool) -> None:
+    xp = namespace(X)
+    low, high = limits
+    tests: list[tuple[str, Array]] = []
+    for name, x in (("X", X), ("y", y)):
+        if xp.isdtype(x.dtype, "real floating"):
+            tests.append((name, _all(xp, x, xp.isfinite)))
+    if not xp.isdtype(y.dtype, "bool"):
+        least, most = _range_of_integers(xp, y)
+        # a bound beyond the range of the dtype always holds, and not all libraries can compare with it
+        if low is not None and (least is None or low > least):
+            tests.append(("", _all(xp, y, lambda v: v >= low)))
+        if high is not None and (most is None or high < most):
+            tests.append(("", _all(xp, y, lambda v: v <= high)))
+    if unit_rows:
+        tests.append(("rows", _all(xp, y, lambda v: _sum_to_one(xp, v))))
+    if not tests:
+        return
+    passed = to_numpy(xp.stack([flag for _, flag in tests])).tolist()
+    for (name, _), fine in zip(tests, passed, strict=True):
+        if not fine:
+            raise ValueError(_complaint(name, xp, y, limits))
+
+
+def _range_of_integers(xp: Namespace, y: Array) -> tuple[int | None, int | None]:
+    """The smallest and the largest value of an integer dtype; None for others."""
+    if not xp.isdtype(y.dtype, "integral"):
+        return None, None
+    info = cast("np.iinfo[np.int64]", xp.iinfo(y.dtype))
+    return info.min, info.max
+
+
+def _complaint(name: str, xp: Namespace, y: Array, limits: tuple[float | None, float | None]) -> str:
+    if name == "rows":
+        return (
+            "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "
+            "classes at once: binary_cross_entropy"
+        )
+    if name:
+        return f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same"
+    low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)
+    least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
+    return f"y must lie in [{low}, {high}], got values from {least:g} to {most:g}"
+
+
+def _sum_to_one(xp: Namespace, y: Array) -> Array:
+    sums = xp.sum(xp.astype(y, xp.float32), axis=-1)
+    return xp.abs(sums - 1.0) < 1e-3  # probabilities are rounded
+
+
+def _all(xp: Namespace, x: Array, test: Callable[[Array], Array]) -> Array:
+    """Whether all elements pass, as a 0-d array."""
+    rows = max(1, _PIECE // max(1, math.prod(x.shape[1:])))
+    checks = [xp.all(test(x[start:stop, ...])) for start, stop in spans(x.shape[0], rows)]
+    return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))
+
+
+def check_weights(name: str, weight: object, n: int) -> Host:
+    """Weights (n,) as float64 on the host, checked to be finite and not negative. Reads the device."""
+    given = cast(Array, np.asarray(weight) if isinstance(weight, (list, tuple)) else weight)
+    require_array(name, given, 1)
+    if given.shape[0] != n:
+        raise ValueError(f"{name} must have one weight for each of the {n} rows, got {given.shape[0]}")
+    check_real(given, name)
+    host = to_numpy(given).astype("float64")
+    if not (np.isfinite(host) & (host >= 0)).all():
+        raise ValueError(f"{name} must hold finite numbers of at least 0, got values from {host.min()} to {host.max()}")
+    if not host.any():
+        raise ValueError(f"{name} must not be 0 for all rows")
+    return host
+
+
+def check_params(layers: Mapping[str, LayerBase], like: Array, dtype_name: str) -> list[dict[str, Array]]:
+    """The parameters by layer in the model's dtype, checked, for users may assign what they like.
+
+    Raises
+    ------
+    ValueError
+        Parameters that are missing, have another shape, or are not where `like` is.
+    """
+    xp, where, tree = namespace(like), place(like), []
+    dtype = getattr(xp, dtype_name)
+    for name, layer in layers.items():
+        if layer.params.keys() != layer.shapes.keys():
+            expected, got = sorted(layer.shapes), sorted(layer.params)
+            raise ValueError(f"layers[{name!r}].params must hold {expected}, got {got}")
+        tree.append(dict(layer.params))
+        for parameter, value in layer.params.items():
+            what = f"layers[{name!r}].params[{parameter!r}]"
+            require_array(what, value, getattr(value, "ndim", 2))
+            if place(value) != where:
+                raise ValueError(
+                    f"the input is on {where}, expected {place(value)}, where {what} is: "
+                    "convert the input, or move the model with model.to(X)"
+                )
+            if tuple(value.shape) != layer.shapes[parameter]:
+                raise ValueError(f"{what} must have shape {layer.shapes[parameter]}, got {tuple(value.shape)}")
+            if value.dtype != dtype:
+                tree[-1][parameter] = xp.astype(value, dtype)
+    if not any(tree):
+        raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
+    return tree

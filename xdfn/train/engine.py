@@ -1,0 +1,155 @@
+"""How a run of equal batches is executed. The loop takes step after step; where a library can do better, an engine
+takes the whole run: on NumPy the calls of one step are recorded and made again, on JAX all steps become one compiled
+loop. Every engine computes what the loop computes.
+"""
+
+from typing import Protocol, cast
+
+import numpy as np
+
+from xdfn.backend import Array, Host, Replay, UnrecordedError, namespace, record, scan
+from xdfn.core.tree import Tree, tree_map
+from xdfn.train.data import Batches
+from xdfn.train.segments import Workspace
+from xdfn.train.state import BatchShape, StateArrays, StepScalars, TrainState
+from xdfn.train.step import TrainStep
+
+WARMUP_STEPS = 8  # recording a step takes as long as some steps
+
+
+class Engine(Protocol):
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array] | None:
+        """Take the steps of these batches: the state, consumed, and the last loss. None: the loop is to take them."""
+
+
+def choose_engine(step: TrainStep, workspace: Workspace | None) -> Engine:
+    """The engine for steps of that kind, where they run."""
+    traits = step.place.traits
+    if traits.records and step.traceable and workspace is not None:
+        return ReplayEngine(step, workspace)
+    if traits.compiles and step.compilable:
+        return ScanEngine(step)
+    return LoopEngine()
+
+
+class LoopEngine:
+    """Leaves all steps to the loop."""
+
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> None:
+        return None
+
+
+def scalars_of(step: TrainStep, state: TrainState, shape: BatchShape, i: int = 0) -> StepScalars:
+    """The numbers of the i-th step from a state on."""
+    return step.scalars(state.step + i, state.epoch + (state.batch + i) / shape.n_batches, shape.share)
+
+
+class ScanEngine:
+    """All steps of a run as one compiled loop."""
+
+    def __init__(self, step: TrainStep) -> None:
+        self.step = step
+
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array]:
+        n_steps, step = len(batches), self.step
+
+        def body(
+            arrays: StateArrays, data: tuple[Array, Array, Array | None], rows: Array, scalars: StepScalars
+        ) -> tuple[StateArrays, Array]:
+            X, y, weight = data
+            xp = namespace(X)
+            w = 1.0 / rows.shape[0] if weight is None else xp.take(weight, rows, axis=0) / rows.shape[0]
+            x_rows, y_rows = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
+            after, loss = step(TrainState(*arrays), x_rows, y_rows, w, scalars)
+            return after.arrays, loss
+
+        data = batches.X, batches.y, batches.weight
+        rows = namespace(batches.order).reshape(batches.order, (n_steps, batches.size))
+        scalars = [scalars_of(step, state, shape, i) for i in range(n_steps)]
+        arrays, loss = scan(body, step.key(), state.arrays, data, rows, scalars)
+        return state.advanced(arrays, n_steps), loss
+
+
+class ReplayEngine:
+    """One step of each kind of batch is recorded, as the calls of NumPy that it makes, and replayed for the others."""
+
+    def __init__(self, step: TrainStep, workspace: Workspace) -> None:
+        self.step, self.workspace = step, workspace
+        self._steps: dict[object, _ReplayedStep] = {}
+        self._scratch: list[Host] = []
+        self._possible = True
+
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array] | None:
+        X, y, weight = batches.X, batches.y, batches.weight
+        kind = batches.size, shape.share, X.dtype, y.dtype, y.shape[1:], weight is None
+        if kind not in self._steps:
+            self._steps[kind] = _ReplayedStep(self.step, self.workspace, self._scratch)
+        if not self._possible or not self._steps[kind].is_worth_it(len(batches)):
+            return None
+        try:
+            return self._steps[kind].run(state, batches, shape)
+        except UnrecordedError:  # no part of the library is known to do that
+            self._possible = False
+            return None
+
+
+class _ReplayedStep:
+    """The step on batches of one kind, into the arrays of one state."""
+
+    def __init__(self, step: TrainStep, workspace: Workspace, scratch: list[Host]) -> None:
+        self.step, self.workspace, self.scratch = step, workspace, scratch
+        self._seen = 0
+        self._replay: Replay | None = None
+
+    def is_worth_it(self, n_steps: int) -> bool:
+        """Whether to record, or to replay, the next steps: not as long as they are few."""
+        self._seen += n_steps
+        return self._seen >= WARMUP_STEPS
+
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array]:
+        if self._replay is None:
+            self._make_arrays(state, batches)
+        if any(state.buffers):
+            tree_map(np.copyto, self._buffers, state.buffers)
+        tree_map(np.copyto, self._sums, state.sums)
+        for i in range(len(batches)):
+            self._take_rows(batches, i)
+            scalars = scalars_of(self.step, state, shape, i)
+            if self._replay is None:
+                self._record(state, scalars)
+            else:
+                self._replay(scalars)
+        buffers = tree_map(np.array, self._buffers) if any(state.buffers) else state.buffers
+        arrays = state.params, buffers, state.slots, state.averages, {"loss": self._sums["loss"].copy()}
+        assert self._replay is not None
+        return state.advanced(arrays, len(batches)), self._replay.result.copy()
+
+    def _make_arrays(self, state: TrainState, batches: Batches) -> None:
+        """The arrays that the recorded step reads a batch from, and those that a step makes anew."""
+        X, y, weight = cast(tuple[Host, Host, Host | None], (batches.X, batches.y, batches.weight))
+        self._x, self._y = (np.empty((batches.size, *a.shape[1:]), a.dtype) for a in (X, y))
+        self._weight = None if weight is None else np.empty(batches.size, weight.dtype)
+        self._buffers, self._sums = tree_map(np.array, (state.buffers, state.sums))
+
+    def _take_rows(self, batches: Batches, i: int) -> None:
+        X, y, weight = cast(tuple[Host, Host, Host | None], (batches.X, batches.y, batches.weight))
+        rows = cast(Host, batches.rows(i))
+        X.take(rows, 0, self._x, "clip")
+        y.take(rows, 0, self._y, "clip")
+        if weight is not None and self._weight is not None:
+            np.divide(weight.take(rows), batches.size, self._weight)
+
+    def _record(self, state: TrainState, scalars: StepScalars) -> None:
+        """Take the step that is next, and record it."""
+        share = scalars.share  # of all batches of this kind
+
+        def body(carry: StateArrays, inputs: Tree, numbers: StepScalars) -> tuple[StateArrays, Array]:
+            x, y, weight, workspace = inputs
+            w = 1.0 / x.shape[0] if weight is None else weight
+            numbers = numbers._replace(share=share)
+            after, loss = self.step(TrainState(*carry), x, y, w, numbers, workspace)
+            return after.arrays, loss
+
+        carry = state.params, self._buffers, state.slots, state.averages, self._sums
+        inputs = self._x, self._y, self._weight, self.workspace
+        self._replay = record(body, carry, inputs, scalars, self.scratch)

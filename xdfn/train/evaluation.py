@@ -1,0 +1,90 @@
+"""Measuring on rows from which nothing is learned: a validation at the end of an epoch, and `evaluate`."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from xdfn.backend import Array, DType, Host, Place, namespace, place, to_place
+from xdfn.nn.losses import ObjectiveBase
+from xdfn.nn.network import LayerTree, Network
+from xdfn.train.checks import spans
+from xdfn.train.metrics.base import MetricBase
+
+PIECE = 1024  # rows that go through the network together at inference
+
+
+class MeanLoss(MetricBase):
+    """sum_i w_i l_i / sum_i w_i, of the loss that the network is trained with."""
+
+    higher_is_better = False
+
+    def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
+        xp = namespace(z)
+        total = loss.value_and_grad(y, z, 1.0 if weight is None else weight)[0]
+        rows = xp.full_like(total, float(z.shape[0])) if weight is None else xp.sum(weight)
+        return xp.stack([total, rows])
+
+
+class Evaluation:
+    """Rows, and the metrics that are measured on them.
+
+    Parameters
+    ----------
+    X, y : array (n, n_in), array (n,) or (n, n_out)
+        Where the network is, or on the host.
+    weight : array (n,), optional
+        The weights of the rows, of any scale.
+    loss : ObjectiveBase
+    metrics : dict of MetricBase by name
+    """
+
+    def __init__(
+        self, X: Array, y: Array, weight: Array | None, loss: ObjectiveBase, metrics: Mapping[str, MetricBase]
+    ) -> None:
+        self.X, self.y, self.weight, self.loss, self.metrics = X, y, weight, loss, metrics
+        self._shapes: list[tuple[int, int]] = []
+
+    def run(
+        self, network: Network, params: LayerTree, buffers: LayerTree, where: Place, dtype: DType, rows: int = PIECE
+    ) -> Array:
+        """The partial sums of all metrics, as one vector on the device. To be called within `computing`.
+
+        `rows` go through the network together.
+        """
+        parts: dict[str, list[Array]] = {name: [] for name in self.metrics}
+        kept: list[tuple[Array, Array]] = []  # for metrics that must see all rows at once
+        for start, stop in spans(self.X.shape[0], rows):
+            x = where.xp.astype(_on(where, self.X[start:stop, ...]), dtype, copy=False)
+            z, given = network.infer(params, buffers, x), _on(where, self.y[start:stop, ...])
+            y, w = self.loss.targets(given, z), self._weights(where, dtype, start, stop)
+            for name, metric in self.metrics.items():
+                if not metric.whole:
+                    parts[name].append(metric.part(y, z, w, self.loss))
+            if any(metric.whole for metric in self.metrics.values()):
+                kept.append((given, z))
+        for name, metric in self.metrics.items():
+            if metric.whole:
+                y, z = (x[0] if len(x) == 1 else where.xp.concat(x) for x in zip(*kept, strict=True))
+                w = self._weights(where, dtype, 0, self.X.shape[0])
+                parts[name].append(metric.part(y, z, w, self.loss))
+        self._shapes = [(len(pieces), pieces[0].shape[0]) for pieces in parts.values()]
+        vectors = [piece for pieces in parts.values() for piece in pieces]
+        return where.xp.concat(vectors) if len(vectors) > 1 else vectors[0]
+
+    def _weights(self, where: Place, dtype: DType, start: int, stop: int) -> Array | None:
+        if self.weight is None:
+            return None
+        return where.xp.astype(_on(where, self.weight[start:stop]), dtype, copy=False)
+
+    def finalize(self, numbers: Host) -> dict[str, float]:
+        """The metrics by name, from what `run` gave, on the host."""
+        values, start = {}, 0
+        for (name, metric), (pieces, k) in zip(self.metrics.items(), self._shapes, strict=True):
+            stop = start + pieces * k
+            values[name] = metric.value(np.reshape(numbers[start:stop], (pieces, k)))
+            start = stop
+        return values
+
+
+def _on(where: Place, x: Array) -> Array:
+    return x if place(x) == where else to_place(x, where)

@@ -1,0 +1,138 @@
+"""Training is a fold: the state goes from batch to batch, from epoch to epoch. Nothing is read from the device within
+an epoch; at its end one packed read brings the loss, the measures of a validation, and whether all is still finite.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from xdfn.backend import Array, random, read
+from xdfn.train.checks import spans
+from xdfn.train.data import Rows
+from xdfn.train.engine import choose_engine, scalars_of
+from xdfn.train.evaluation import Evaluation
+from xdfn.train.state import BatchShape, TrainState
+from xdfn.train.step import TrainStep
+
+
+class Run(NamedTuple):
+    """What is trained, and on what: all that the loop needs.
+
+    Attributes
+    ----------
+    step : TrainStep
+    state : TrainState
+        Where training begins. Consumed.
+    rows : Resident or Streamed
+        The rows to train on.
+    batch_size : int
+        At most the number of rows.
+    evaluation : Evaluation, optional
+        What is measured at the end of each epoch, beside the loss.
+    """
+
+    step: TrainStep
+    state: TrainState
+    rows: Rows
+    batch_size: int
+    evaluation: Evaluation | None
+
+
+class Listener(Protocol):
+    """The loop tells it how far training has come; `Session` is one."""
+
+    by_batch: bool  # whether `on_batch` is to be called
+
+    def wants_epoch(self) -> bool:
+        """Whether to train another epoch."""
+
+    def keep(self, state: TrainState) -> None:
+        """Keep the state of a complete epoch: an error or an interrupt goes back to it."""
+
+    def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None: ...
+
+    def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
+        """After an epoch, with its values by name. A run that is given takes the place of this one."""
+
+
+def train(run: Run, listener: Listener) -> None:
+    """Train until the listener wants no further epoch. To be called within `computing`.
+
+    Raises
+    ------
+    FloatingPointError
+        At the end of an epoch in which the loss or a parameter became NaN or infinite.
+    """
+    following: Run | None = run
+    while following is not None:
+        following = epochs(following, listener)
+
+
+def epochs(run: Run, listener: Listener) -> Run | None:
+    """The loop over epochs and batches. Ends with the run that is to follow, if another step is to be taken."""
+    step, state, spare = run.step, run.state, None
+    workspace = step.workspace(state)
+    engine, loss = choose_engine(step, workspace), state.sums["loss"]
+    while listener.wants_epoch():
+        spare = state.copied(spare)
+        listener.keep(spare)  # for the arrays of `state` are written over
+        order = run.rows.order(random.permutation(step.scalars.seed, state.epoch, run.rows.n))
+        for start, stop, shape in equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch):
+            size = min(run.batch_size, stop - start)
+            sums, state = state.sums, step.begin_sums(state)
+            for batches in run.rows.batches(order[start:stop], size):
+                taken = engine.run(state, batches, shape)  # all at once, if the library has a better way
+                if taken is not None:
+                    state, loss = taken
+                    continue
+                for x, y, weight in batches:
+                    state, loss = step(state, x, y, weight, scalars_of(step, state, shape), workspace)
+            state = step.add_sums(state, sums, size, first=start == 0)
+            if listener.by_batch:
+                listener.on_batch(state, shape.n_batches, loss)
+        values = end_of_epoch(run, step, state)
+        state = step.begin_epoch(state)
+        listener.keep(state)
+        change = listener.on_epoch(state, values)
+        if change is not None and change.step is step:  # other parameters, for the same arrays
+            state = change.state.copied(state)
+        elif change is not None:
+            return change
+    return None
+
+
+def equal_batches(n: int, batch_size: int, one_by_one: bool) -> Iterator[tuple[int, int, BatchShape]]:
+    """(start, stop, shape) of runs of equal batches: all full ones, or each by itself, then the short last one."""
+    full = n - n % batch_size
+    runs = spans(full, batch_size if one_by_one else max(full, 1))
+    for start, stop in runs if full == n else [*runs, (full, n)]:
+        yield start, stop, BatchShape(math.ceil(n / batch_size), min(batch_size, stop - start) / batch_size)
+
+
+def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, float]:
+    """The values of the epoch by name, in one read of the device.
+
+    Raises
+    ------
+    FloatingPointError
+        The loss or a parameter is not finite.
+    """
+    xp, loss = step.place.xp, state.sums["loss"]
+    totals = [loss, *map(xp.sum, state.params)]
+    measured = []
+    if run.evaluation is not None:
+        params = step.segments.unpack(state.averages or state.params)
+        measured = [run.evaluation.run(step.network, params, state.buffers, step.place, loss.dtype)]
+    (loss_sum, *rest), *numbers = read(totals, *measured)
+    values = {"loss": loss_sum / run.rows.n}
+    if run.evaluation is not None:
+        values |= {f"val_{name}": x for name, x in run.evaluation.finalize(np.asarray(numbers[0])).items()}
+    if not all(map(math.isfinite, (loss_sum, *rest))):
+        raise FloatingPointError(
+            f"training diverged in epoch {state.epoch + 1}: mean loss {values['loss']:g}, and the loss or a "
+            "parameter is not finite. The model is as it was after the epoch before; try a smaller learning rate, "
+            "or inputs of mean 0 and variance 1; with check_input=False, look for NaN in the data"
+        )
+    return values

@@ -1,0 +1,94 @@
+"""The arguments of a fit, checked as far as they can be without the arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from xdfn.backend import HOST, Array, Place, place, put, real_dtype, real_name, resolve_place, to_numpy, to_place
+from xdfn.core.fields import integer, number
+from xdfn.train.callbacks.base import Callback, callbacks
+from xdfn.train.callbacks.logs import Report
+from xdfn.train.metrics import resolve_metrics
+from xdfn.train.metrics.base import MetricBase
+
+NamedCallbacks = list[tuple[str, Callback]]  # by the names under which they are remembered
+
+
+class FitOptions(NamedTuple):
+    """What `DFN.fit` was given beside the training rows; see there."""
+
+    n_epochs: int
+    batch_size: int
+    callbacks: NamedCallbacks
+    metrics: Mapping[str, MetricBase]
+    sample_weight: object
+    class_weight: object
+    validation_data: object
+    validation_fraction: float | None
+    check_input: bool
+    where: Place | None  # that of `device`
+
+
+def check_options(
+    n_epochs: int,
+    batch_size: int,
+    verbose: bool | None,
+    sample_weight: object,
+    class_weight: object,
+    validation_data: object,
+    validation_fraction: float | None,
+    metrics: object,
+    callbacks: Sequence[object],
+    check_input: bool,
+    device: object,
+) -> FitOptions:
+    """The options of a fit.
+
+    Raises
+    ------
+    ValueError
+        An argument that is none of its kind, or that contradicts another.
+    """
+    named_metrics = resolve_metrics(metrics)
+    if validation_data is not None and validation_fraction is not None:
+        raise ValueError("fit expects either validation_data or validation_fraction, got both")
+    if named_metrics and validation_data is None and validation_fraction is None:
+        raise ValueError("metrics are measured on other rows: give validation_data=(X, y) or validation_fraction")
+    if validation_fraction is not None:
+        number("validation_fraction", validation_fraction, 0, 1, open_low=True, open_high=True)
+    return FitOptions(
+        integer("n_epochs", n_epochs, 0),
+        integer("batch_size", batch_size),
+        resolve_callbacks(callbacks, verbose),
+        named_metrics,
+        sample_weight,
+        class_weight,
+        validation_data,
+        validation_fraction,
+        check_input,
+        None if device is None else resolve_place(device),
+    )
+
+
+def resolve_callbacks(given: Sequence[object], verbose: bool | None) -> NamedCallbacks:
+    """The given callbacks by name, and the one that prints."""
+    if verbose not in (True, False, None):
+        raise ValueError(f"verbose must be True (batches and epochs), False (epochs) or None, got {verbose!r:.80}")
+    if isinstance(given, (str, Callback)) or not isinstance(given, Sequence):
+        raise ValueError(f"callbacks must be a list of callbacks, got {given!r:.80}")
+    named: NamedCallbacks = []
+    for callback in map(callbacks.resolve, given):
+        again = sum(str(other) == str(callback) for _, other in named)
+        named.append((f"{callback}{again or ''}", callback))
+    if verbose is not None:
+        named.append(("report", Report(batches=verbose)))
+    return sorted(named, key=lambda pair: pair[1].late)
+
+
+def device_template(X: Array, where: Place | None) -> Array:
+    """An array like X where the network is to be."""
+    if where is None or where == place(X):
+        return X
+    if place(X).library != "numpy":
+        raise ValueError(f"X_train is on {place(X)}, expected NumPy arrays, which go to {where} by batches")
+    row = to_numpy(X[:1]).astype(real_name(real_dtype(X)))  # of a memory-mapped file too
+    return to_place(put(row, HOST), where)

@@ -1,0 +1,215 @@
+"""Before training begins: the rows to train on and to measure on, the step, the state. All that can be wrong with the
+arrays is found here, and nothing of the model has changed then.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+from xdfn.backend import Array, Host, namespace, place, put, require_place, to_numpy
+from xdfn.nn.layers.base import LayerBase
+from xdfn.nn.losses import ObjectiveBase
+from xdfn.optim.schedules import ScheduleBase
+from xdfn.train.callbacks.base import FitInfo
+from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights
+from xdfn.train.data import Resident, Rows, Streamed, row_weights, split
+from xdfn.train.evaluation import Evaluation, MeanLoss
+from xdfn.train.loop import Run
+from xdfn.train.memory import Layers, Memory
+from xdfn.train.metrics import sign
+from xdfn.train.metrics.base import MetricBase
+from xdfn.train.metrics.function import FunctionMetric
+from xdfn.train.options import FitOptions, NamedCallbacks
+from xdfn.train.state import TrainState
+from xdfn.train.step import Extras, TrainStep
+
+Validation = tuple[Array, Array, Array | None]  # X, y and the weights of the rows
+
+
+class ModelConfig(NamedTuple):
+    """What a model is, as training sees it."""
+
+    layers: dict[str, LayerBase]
+    loss: ObjectiveBase
+    extras: Extras
+    history: Mapping[str, Sequence[float]]
+
+    @property
+    def n_in(self) -> int | None:
+        return next(iter(self.layers.values())).n_in
+
+    @property
+    def n_out(self) -> int:
+        n_out = next(reversed(self.layers.values())).n_out
+        assert n_out is not None
+        return n_out
+
+    def require_initialized(self) -> None:
+        if not all(layer.is_initialized for layer in self.layers.values()):
+            raise ValueError("the model has no parameters yet: call fit first, or load a saved model")
+
+
+class Plan(NamedTuple):
+    """A fit that is about to begin.
+
+    Attributes
+    ----------
+    run : what the loop works on
+    like : an array where the network is
+    info : what callbacks are told
+    callbacks : by the names under which they are remembered
+    """
+
+    run: Run
+    like: Array
+    info: FitInfo
+    callbacks: NamedCallbacks
+
+
+def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions) -> Plan:
+    """The plan of a fit of an initialised model.
+
+    Raises
+    ------
+    ValueError
+        Arrays that do not fit the model, its loss, or each other.
+    """
+    check_targets(y, X, config.loss, config.n_out)
+    if options.check_input:
+        check_values(X, y, config.loss, config.n_out)
+    for metric in options.metrics.values():
+        metric.check(config.loss, config.n_out)
+    rows, validation = make_rows(config, memory, X, y, like, options)
+    metrics = {} if validation is None else {"loss": MeanLoss(), **options.metrics}
+    evaluation = None if validation is None else Evaluation(*validation, config.loss, metrics)
+    batch_size = min(options.batch_size, rows.n)
+    for name, layer in config.layers.items():
+        if batch_size < layer.least_rows:
+            raise ValueError(f"{name}, {layer}, needs batches of at least {layer.least_rows} rows, got {batch_size}")
+    info = fit_info(options.n_epochs, math.ceil(rows.n / batch_size), metrics, options.callbacks)
+    step, state = make_step(config, memory, like)
+    check_schedules(step, state, options.n_epochs, info)
+    return Plan(Run(step, state, rows, batch_size, evaluation), like, info, options.callbacks)
+
+
+def make_step(config: ModelConfig, memory: Memory, like: Array) -> tuple[TrainStep, TrainState]:
+    """The step of the model as it is now, and the state from which it goes on."""
+    assert memory.seed is not None
+    layers = config.layers
+    params = check_params(layers, like, memory.dtype)
+    provenance = [
+        {name: memory.provenance_of(layers, layer, name) for name in of_layer.params}
+        for layer, of_layer in layers.items()
+    ]
+    step = TrainStep(
+        list(layers.values()), config.loss, memory.seed, place(like), provenance, config.extras, config.history
+    )
+    averages = None if config.extras.ema is None else averaged(params, memory, layers)
+    return step, memory.pack(step, layers, params, averages)
+
+
+def averaged(params: list[dict[str, Array]], memory: Memory, layers: Layers) -> list[dict[str, Array]]:
+    """The moving averages where they are valid, and the parameters elsewhere."""
+    valid = memory.valid_averages(layers)
+    return [{**of_layer, **valid[name]} for name, of_layer in zip(layers, params, strict=True)]
+
+
+def make_rows(
+    config: ModelConfig, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions
+) -> tuple[Rows, Validation | None]:
+    """The rows to train on, with their weights, and those to measure on."""
+    n, where = X.shape[0], place(X)
+    labels = class_numbers(config, y, options)
+    sample_weight, subset, validation = None, None, None
+    if options.sample_weight is not None:
+        sample_weight = check_weights("sample_weight", options.sample_weight, n)
+    if options.validation_data is not None:
+        validation = given_validation(config, memory, options, X)
+    elif options.validation_fraction is not None:
+        assert memory.seed is not None
+        subset, held_out = split(n, options.validation_fraction, labels, memory.seed)
+        at, xp = put(held_out, where), namespace(X)
+        weight = None if sample_weight is None else put(sample_weight[held_out].astype(memory.dtype), where)
+        validation = xp.take(X, at, axis=0), xp.take(y, at, axis=0), weight
+    if validation is not None and validation[2] is not None:
+        refuse_function_metrics(options.metrics)
+    weights = row_weights(n, sample_weight, options.class_weight, labels, max(2, config.n_out), subset)
+    there = None if weights is None else put(weights.astype(memory.dtype), where)
+    if place(like) == where:
+        return Resident(X, y, there, subset), validation
+    host_X, host_y, host_weight = cast(tuple[Host, Host, Host | None], (X, y, there))
+    return Streamed(host_X, host_y, host_weight, place(like), subset), validation
+
+
+def class_numbers(config: ModelConfig, y: Array, options: FitOptions) -> Host | None:
+    """The class of each row (n,) on the host, if classes are weighted or held out alike."""
+    loss, n_out = config.loss, config.n_out
+    has_labels = type(loss).labels is not ObjectiveBase.labels and (n_out == 1 or loss.unit_rows)
+    stratified = options.validation_fraction is not None and has_labels
+    if options.class_weight is None and not stratified:
+        return None
+    try:
+        return to_numpy(loss.labels(y, n_out)).astype("int64")
+    except ValueError as error:
+        raise ValueError(f"class_weight: {error}") from None
+
+
+def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, like: Array) -> Validation:
+    given = options.validation_data
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        count = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
+        raise ValueError(
+            f"validation_data must be (X, y) or (X, y, sample_weight), got a {type(given).__name__}{count}"
+        )
+    X, y, *more = given
+    check_inputs(X, config.n_in, "validation_data: X")
+    require_place(place(like), "the rows of the validation must be where those of the training are", X=X)
+    try:
+        check_targets(y, X, config.loss, config.n_out)
+        if options.check_input:
+            check_values(X, y, config.loss, config.n_out)
+    except ValueError as error:
+        raise ValueError(f"validation_data: {error}") from None
+    if not more or more[0] is None:
+        return X, y, None
+    weight = check_weights("validation_data: sample_weight", more[0], X.shape[0])
+    return X, y, put(weight.astype(memory.dtype), place(X))
+
+
+def refuse_function_metrics(metrics: Mapping[str, MetricBase]) -> None:
+    """Raise ValueError for a metric that takes no weights."""
+    for name, metric in metrics.items():
+        if isinstance(metric, FunctionMetric):
+            raise ValueError(
+                f"the metric {name} is a function of y_true and y_pred and takes no weights, and the rows of the "
+                "validation have some: give validation_data=(X, y), or write a MetricBase"
+            )
+
+
+def fit_info(n_epochs: int, n_batches: int, metrics: Mapping[str, MetricBase], callbacks: NamedCallbacks) -> FitInfo:
+    measured = ("loss", *(f"val_{name}" for name in metrics))
+    names = (*measured, *(name for _, callback in callbacks for name in callback.names))
+    if len(set(names)) < len(names):
+        raise ValueError(f"callbacks measure what has a name already: {', '.join(names)}")
+    return FitInfo(n_epochs, n_batches, names, metrics)
+
+
+def check_schedules(step: TrainStep, state: TrainState, n_epochs: int, info: FitInfo) -> None:
+    """Raise ValueError if a schedule will give a bad rate, or monitors what no epoch has."""
+    for segment in step.segments.segments:
+        check_direction(segment.schedule, info.metrics)
+    step.scalars.look_ahead(state.step, state.epoch, n_epochs, info.n_batches, info.values)
+
+
+def check_direction(schedule: ScheduleBase | None, metrics: Mapping[str, MetricBase]) -> None:
+    """Raise ValueError if a schedule waits for a metric to fall that ought to rise, or the other way round."""
+    monitor, mode = getattr(schedule, "monitor", None), getattr(schedule, "mode", None)
+    if monitor is None or mode is None:
+        return
+    metric = metrics.get(monitor.removeprefix("val_"))
+    if monitor in ("loss", "val_loss") or (metric is not None and metric.higher_is_better is not None):
+        better = "max" if sign(monitor, metrics) > 0 else "min"
+        if mode != better:
+            raise ValueError(
+                f"lr: {schedule} waits for {monitor} with mode={mode!r}; it is better the other way: {better!r}"
+            )

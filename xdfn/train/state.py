@@ -1,0 +1,96 @@
+"""Everything that training changes, as one value: the state that a step takes and gives back."""
+
+import itertools
+from typing import NamedTuple
+
+from xdfn.backend import Array, fresh_copy, traits
+from xdfn.backend.random import Key
+from xdfn.optim.base import Rates
+
+
+class TrainState(NamedTuple):
+    """The arrays and counters of a run.
+
+    A step consumes the state that it gets: it may write the new values into the same arrays.
+
+    Attributes
+    ----------
+    params : tuple of one array a segment
+    buffers : tuple of one dict of arrays a layer
+    slots : tuple of one tuple of arrays a segment, the optimizer's memory
+    averages : tuple of one array a segment, the moving averages of the parameters; empty without
+    sums : dict of 0-d arrays: ``"loss"``, within a run of equal batches the sum of their losses, between runs the sum
+        over the rows of the epoch so far
+    step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
+    """
+
+    params: tuple[Array, ...]
+    buffers: tuple[dict[str, Array], ...]
+    slots: tuple[tuple[Array, ...], ...]
+    averages: tuple[Array, ...]
+    sums: dict[str, Array]
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+
+    @property
+    def arrays(self) -> "StateArrays":
+        """The part that a recorded or compiled step carries."""
+        return self[:5]
+
+    def advanced(self, arrays: "StateArrays", n_steps: int) -> "TrainState":
+        """The state after that many steps, which gave these arrays."""
+        return TrainState(*arrays, self.step + n_steps, self.epoch, self.batch + n_steps)
+
+    def large_arrays(self) -> "itertools.chain[Array]":
+        """All arrays as large as the parameters."""
+        return itertools.chain(self.params, *self.slots, self.averages)
+
+    def copied(self, into: "TrainState | None") -> "TrainState":
+        """A copy; its large arrays are those of another state where the library writes into given arrays."""
+        if into is None or not traits(self.params[0]).writes:
+            copied: TrainState = fresh_copy(self)
+            return copied
+        for x, y in zip(self.large_arrays(), into.large_arrays(), strict=True):
+            y[...] = x
+        buffers = fresh_copy(self.buffers) if any(self.buffers) else self.buffers  # sums are never written in place
+        return self._replace(params=into.params, slots=into.slots, averages=into.averages, buffers=buffers)
+
+
+StateArrays = tuple[
+    tuple[Array, ...],
+    tuple[dict[str, Array], ...],
+    tuple[tuple[Array, ...], ...],
+    tuple[Array, ...],
+    dict[str, Array],
+]
+
+
+class StepScalars(NamedTuple):
+    """The numbers of one step, computed on the host; in a compiled step they are traced arguments.
+
+    Attributes
+    ----------
+    rates : the numbers of the optimizer's rule, one tuple a segment
+    keys : where the random bits of the step come from, one key for each layer that draws
+    share : the rows of the batch as a share of those of a full one
+    kept : how much of the moving averages stays, if there are any
+    """
+
+    rates: tuple[Rates, ...]
+    keys: tuple[Key, ...]
+    share: float
+    kept: tuple[float, ...]
+
+
+class BatchShape(NamedTuple):
+    """What a batch is within its epoch.
+
+    Attributes
+    ----------
+    n_batches : batches an epoch
+    share : the rows of a batch as a share of those of a full one
+    """
+
+    n_batches: int = 1
+    share: float = 1.0

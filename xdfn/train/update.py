@@ -1,0 +1,164 @@
+"""From gradients to parameters. `RuleUpdate` is the general way: penalties, clipping, then each segment's optimizer.
+`DirectUpdate` is plain SGD, whose gradients go straight into the parameters, by one product each.
+"""
+
+import functools
+import operator
+from collections.abc import Sequence
+
+from xdfn.backend import Array, elementwise, namespace, product, subtract
+from xdfn.core.part import config_key
+from xdfn.nn.network import LayerTree
+from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
+from xdfn.optim.base import OptimizerBase, Rates, Slots
+from xdfn.train.segments import Entry, GradientTree, Segments, Workspace
+from xdfn.train.state import StepScalars, TrainState
+
+Moved = tuple[tuple[Array, ...], tuple[Slots, ...]]  # the parameters and the optimizers' memory, by segment
+MIN_DIRECT_PARAMS = 2**14  # fewer parameters are moved faster together than by one product each, except on a GPU
+
+
+class RuleUpdate:
+    """Gather the gradients, add those of the penalties, clip, and move each segment by its rule.
+
+    Parameters
+    ----------
+    segments : Segments
+    penalties : the regularised parameters, each with its penalty
+    clip_value, clip_norm : float, optional
+        See `DFN`.
+    """
+
+    with_gradients = True  # whether the gradients need vectors of their own
+
+    def __init__(
+        self,
+        segments: Segments,
+        penalties: Sequence[tuple[Entry, RegularizerBase]],
+        clip_value: float | None,
+        clip_norm: float | None,
+    ) -> None:
+        self.segments, self.penalties = segments, penalties
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+        # what `apply` depends on beside its rates
+        self.kinds = [config_key(s.optimizer, s.optimizer.per_step, with_attributes=True) for s in segments.segments]
+
+    def __call__(
+        self, state: TrainState, gradients: GradientTree, scalars: StepScalars, workspace: Workspace | None
+    ) -> Moved:
+        vectors = self._clipped(self._penalised(state, gradients, workspace))
+        segments = self.segments.segments
+        moved = [
+            apply_rule(segment.optimizer, p, g, slots, rates, kind)
+            for segment, p, g, slots, rates, kind in zip(
+                segments, state.params, vectors, state.slots, scalars.rates, self.kinds, strict=True
+            )
+        ]
+        params = tuple([p for p, _ in moved]) if workspace is None else workspace.params  # written in place there
+        return params, tuple([slots for _, slots in moved])
+
+    def _penalised(self, state: TrainState, gradients: GradientTree, workspace: Workspace | None) -> Sequence[Array]:
+        """The gradients by segment, those of the penalties included."""
+        if workspace is not None:
+            vectors = self.segments.gather(gradients, workspace)
+            for e, penalty in self.penalties:
+                gradient = workspace.gradients_tree[e.layer][e.name]
+                gradient += penalty.grad(workspace.params_tree[e.layer][e.name])
+            return vectors
+        if self.penalties:
+            params = self.segments.unpack(state.params)
+            copied = [dict(of_layer) for of_layer in gradients]
+            for e, penalty in self.penalties:
+                of_layer = copied[e.layer]
+                of_layer[e.name] = product(of_layer[e.name]) + penalty.grad(params[e.layer][e.name])
+            gradients = copied
+        return self.segments.gather(gradients, None)
+
+    def _clipped(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        """Each element cut to +-clip_value, then all together scaled to a norm of at most clip_norm."""
+        xp, clip_value, clip_norm = namespace(gradients[0]), self.clip_value, self.clip_norm
+        if clip_value is not None:
+            gradients = [xp.minimum(xp.maximum(g, -clip_value), clip_value) for g in gradients]
+        if clip_norm is not None:
+            squares = [xp.sum(g * g) for g in gradients]
+            norm = xp.sqrt(functools.reduce(operator.add, squares))
+            factor = clip_norm / xp.maximum(norm, clip_norm)
+            gradients = [g * factor for g in gradients]
+        return gradients
+
+
+class DirectUpdate:
+    """Plain SGD: p <- p - lr g for all parameters, with nothing between the gradients and the parameters."""
+
+    with_gradients = False
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+
+    def __call__(
+        self, state: TrainState, gradients: GradientTree, scalars: StepScalars, workspace: Workspace | None
+    ) -> Moved:
+        if workspace is None:
+            vectors = self.segments.gather(gradients, None)
+            rates = [lr for (lr,) in scalars.rates]
+            params = tuple([p - lr * g for p, g, lr in zip(state.params, vectors, rates, strict=True)])
+            return params, state.slots
+        for segment, (lr,) in zip(self.segments.segments, scalars.rates, strict=True):
+            for e in segment.entries:
+                subtract(lr, gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
+        return state.params, state.slots
+
+
+Update = RuleUpdate | DirectUpdate
+
+
+def choose_update(
+    segments: Segments,
+    penalties: Sequence[tuple[Entry, RegularizerBase]],
+    clip_value: float | None,
+    clip_norm: float | None,
+) -> Update:
+    """The way of a network whose parameters are moved by these rules."""
+    rules = [s.optimizer for s in segments.segments]
+    plain_sgd = len({config_key(rule) for rule in rules}) == 1 and rules[0].is_plain_sgd
+    between = penalties or clip_value is not None or clip_norm is not None
+    many = segments.n_params >= MIN_DIRECT_PARAMS or segments.place.traits.fuses
+    if plain_sgd and not between and many:
+        return DirectUpdate(segments)
+    return RuleUpdate(segments, penalties, clip_value, clip_norm)
+
+
+def apply_rule(
+    rule: OptimizerBase, p: Array, g: Array, slots: Slots, rates: Rates, kind: object
+) -> tuple[Array, Slots]:
+    """rule.apply(p, g, slots, rates), with the results in the given arrays where the library writes into such.
+
+    `kind` is what the rule depends on beside its rates.
+    """
+    n = len(slots)
+
+    def apply(p: Array, *others: Array) -> tuple[Array, ...]:
+        p, slots = rule.apply(p, others[n], others[:n], others[n + 1 :])  # type: ignore[arg-type]  # the rates
+        return p, *slots
+
+    p, *memory = elementwise(("apply", kind), apply, p, *slots, g, numbers=rates, whole=not rule.elementwise)
+    return p, tuple(memory[:n])
+
+
+def constrained(
+    segments: Segments,
+    constraints: Sequence[tuple[Entry, ConstraintBase]],
+    params: tuple[Array, ...],
+    workspace: Workspace | None,
+) -> tuple[Array, ...]:
+    """The parameters, each moved to where its constraint allows it."""
+    if not constraints:
+        return params
+    tree: LayerTree = segments.unpack(params) if workspace is None else workspace.params_tree
+    for e, constraint in constraints:
+        W = constraint.project(tree[e.layer][e.name])
+        if workspace is None:
+            tree[e.layer][e.name] = W
+        else:
+            tree[e.layer][e.name][...] = W
+    return tuple(segments.gather(tree, None)) if workspace is None else params
