@@ -8,6 +8,7 @@ eager on the same GPU and against NumPy; what a step allocates and what an epoch
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,11 +19,9 @@ from pathlib import Path
 
 import cupy
 import numpy as np
-from bench import CASES
-from contestants import Case, params_of, torch_net
+from cases import CASES, Case, params_of
 
-from xdfn import DFN, Dropout, FullyConnected, _backend
-from xdfn import data as xdfn_data
+from xdfn import DFN, Dropout, FullyConnected
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (64, 1_024, 16_384)
@@ -43,14 +42,11 @@ def gradients():
     for dtype in ("float64", "float32"):
         trees = []
         for x in (X, cupy.asarray(X, dtype)):
-            model = DFN(layers=layers, optimizer="adam", seed=0).initialize(x)
-            net = model._network(x)
-            params = [layer.params for layer in model.layers.values()]
+            model = DFN(layers=layers, optimizer="adam", seed=0)
+            z, _ = model.forward(x)
             t = y if isinstance(x, np.ndarray) else cupy.asarray(y)
-            z, caches, _ = net.forward(params, [{} for _ in params], x, net.hyper(0), 1 / 256)
-            _, dz = model.loss.value_and_grad(t, z, 1 / 256)
-            tree = net.backward(params, caches, dz)
-            trees.append([{k: _backend.to_numpy(_backend.product(g)) for k, g in of.items()} for of in tree])
+            model.backward(model.loss.value_and_grad(t, z, 1 / 256)[1])
+            trees.append([{k: cupy.asnumpy(g) for k, g in of.gradients.items()} for of in model.layers.values()])
         there, here = trees[1], trees[0]
         found[dtype] = max(
             float(np.abs(a[k] - b[k]).max() / np.abs(b[k]).max()) for a, b in zip(there, here, strict=True) for k in b
@@ -88,11 +84,10 @@ def torch_of(case, X, y):
         return None
     if not torch.cuda.is_available():
         return None
-    net, optimizer = torch_net(case, params_of(case.model(X)))
-    net = net.cuda()
-    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[case.optimizer]
-    more = {"eps": 1e-7, "fused": True} if case.optimizer == "adam" else {}
-    optimizer = kind(net.parameters(), lr=case.lr, **more)
+    from contestants import torch_eager
+
+    net = torch_eager.net_of(case, params_of(case.model(X)))[0].cuda()
+    optimizer = torch_eager.optimizer_of(case, net)
     x, t = torch.asarray(X).cuda(), torch.asarray(y.astype(np.int64)).cuda()
 
     def run(k):
@@ -146,30 +141,34 @@ class Allocations(cupy.cuda.MemoryHook):
         self.pool += 1
 
 
+@contextlib.contextmanager
+def counted():
+    """How often arrays cross: as calls of CuPy's functions that do it, with the values of a host array."""
+    calls, asarray, get = {"to the device": 0, "to the host": 0}, cupy.asarray, cupy.ndarray.get
+
+    def counted_asarray(x, *args, **more):
+        calls["to the device"] += isinstance(x, np.ndarray)
+        return asarray(x, *args, **more)
+
+    def counted_get(x, *args, **more):
+        calls["to the host"] += 1
+        return get(x, *args, **more)
+
+    cupy.asarray, cupy.ndarray.get = counted_asarray, counted_get
+    try:
+        yield calls
+    finally:
+        cupy.asarray, cupy.ndarray.get = asarray, get
+
+
 def traffic():
-    """For a warm epoch: allocations on the device, and calls of the two functions by which arrays cross."""
+    """For a warm epoch: allocations on the device, and how often arrays cross."""
     case = Case("notebook", (784, 200, 10), "sigmoid", 64, 64 * 20)
     X, y = (cupy.asarray(a) for a in case.data())
     run = fit_of(case, X, y)
     run(2)
-    crossed = {"to the device": 0, "to the host": 0}
-
-    def counting(name, function):
-        def counted(*args, **more):
-            crossed[name] += 1
-            return function(*args, **more)
-
-        return counted
-
-    from xdfn import training
-
-    put, read = xdfn_data.put, training.to_numpy
-    xdfn_data.put, training.to_numpy = counting("to the device", put), counting("to the host", read)
-    try:
-        with Allocations() as hook:
-            run(10)
-    finally:
-        xdfn_data.put, training.to_numpy = put, read
+    with counted() as crossed, Allocations() as hook:
+        run(10)
     return {
         "device allocations in 10 epochs of 20 steps": hook.device,
         **{f"{k}, an epoch": v / 10 for k, v in crossed.items()},
