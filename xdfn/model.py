@@ -6,17 +6,7 @@ from collections.abc import Sequence
 from typing import Self, cast
 
 from xdfn import checkpoint
-from xdfn.backend import (
-    Array,
-    computing,
-    namespace,
-    place,
-    random,
-    real_dtype,
-    real_name,
-    resolve_place,
-    to_place,
-)
+from xdfn.backend import Array, computing, real_name, resolve_place, to_place
 from xdfn.by_hand import StepsByHand
 from xdfn.core.fields import Field, SetOnce, integer, optional_number_field
 from xdfn.core.part import config_key
@@ -28,17 +18,19 @@ from xdfn.nn.initializers import InitializerBase, initializers
 from xdfn.nn.layers import FullyConnected
 from xdfn.nn.layers.base import LayerBase, named
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
-from xdfn.notebook import OptimizerInitializer, initialize
+from xdfn.notebook import OptimizerInitializer
 from xdfn.optim.base import OptimizerBase
-from xdfn.train.checks import check_inputs, check_params
+from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
 from xdfn.train.memory import Memory, TrainedParams
 from xdfn.train.options import check_options, device_template
-from xdfn.train.plan import ModelConfig, make_plan
+from xdfn.train.plan import ModelConfig, make_params, make_plan
 from xdfn.train.session import Session
 from xdfn.train.step import Extras
 
 __all__ = ["DFN"]
+
+State = tuple[Memory, Spec[OptimizerBase] | None, list[dict[str, object]]]  # and the attributes of each layer
 
 
 def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
@@ -251,28 +243,31 @@ class DFN(Predictor, StepsByHand, Described):
             try:
                 self.initialize(like)
                 plan = make_plan(self.config(), self._memory, X_train, y_train, like, options)  # plan
-                self._memory.flat_targets = y_train.ndim == 1
                 self._session = Session(self, self._memory, plan)
                 train(self._session.begin(), self._session)  # run
                 complete = True
-            finally:  # report
-                session, self._session = self._session, None
-                if session is None or not (complete or session.epochs_done):
-                    self._state = before
-                else:
-                    session.finish()
-                    self._memory.callbacks = {} if complete else session.remembered()
-                if session is not None:
-                    session.end(complete)
+            finally:
+                self._report(before, complete)  # report
         return self
 
+    def _report(self, before: State, complete: bool) -> None:
+        """After a fit: keep what the last good epoch left, or take all back if there was none; tell the callbacks."""
+        session, self._session = self._session, None
+        if session is None or not (complete or session.epochs_done):
+            self._state = before
+        else:
+            session.finish()
+            self._memory.callbacks = {} if complete else session.remembered()
+        if session is not None:
+            session.end(complete)
+
     @property
-    def _state(self) -> tuple[Memory, Spec[OptimizerBase] | None, list[dict[str, object]]]:
+    def _state(self) -> State:
         """All that a fit changes, so that it can be taken back by assigning what was read before."""
         return self._memory, self._optimizer, [dict(vars(layer)) for layer in self._layers.values()]
 
     @_state.setter
-    def _state(self, state: tuple[Memory, Spec[OptimizerBase] | None, list[dict[str, object]]]) -> None:
+    def _state(self, state: State) -> None:
         self._memory, self._optimizer, attributes = state
         for layer, of_layer in zip(self._layers.values(), attributes, strict=True):
             vars(layer).clear()
@@ -281,23 +276,8 @@ class DFN(Predictor, StepsByHand, Described):
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
         check_inputs(X, self._first.n_in)
-        memory, rule = self._memory, self._share_optimizer()
-        memory.seed = random.new_seed() if memory.seed is None else memory.seed
-        memory.dtype = memory.dtype or real_name(real_dtype(X))
-        n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), memory.dtype)
-        for i, (name, layer) in enumerate(self.layers.items()):
-            if not layer.is_initialized:
-                memory.slots.pop(name, None)  # of a layer that stood in its place
-                if layer.inherits:
-                    layer.inherit(rule)
-                with computing(X):
-                    initialize(layer, n_in, where, dtype, random.generator(memory.seed, random.WEIGHTS, i))
-            elif layer.n_in != n_in or layer.sizes != (layer.n_in, layer.n_out):
-                made = "{} inputs and {} outputs".format(*layer.sizes)
-                raise ValueError(f"{name}, {layer}, was made for {made} and gets {n_in} inputs; put a new layer there")
-            assert layer.n_out is not None
-            n_in = layer.n_out
-        check_params(self.layers, X, memory.dtype)
+        rule = self._share_optimizer()
+        make_params(self.config(), self._memory, rule, X)
         return self
 
     def snapshot(self) -> dict[str, Tree]:

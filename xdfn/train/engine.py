@@ -71,30 +71,29 @@ class ScanEngine:
 
 
 class ReplayEngine:
-    """One step of each kind of batch is recorded, as the calls of NumPy that it makes, and replayed for the others."""
+    """One step on batches of each size is recorded, as the calls of NumPy that it makes, and replayed for the rest."""
 
     def __init__(self, step: TrainStep, workspace: Workspace) -> None:
         self.step, self.workspace = step, workspace
-        self._steps: dict[object, _ReplayedStep] = {}
+        self._steps: dict[int, _ReplayedStep] = {}  # by the size of a batch
         self._scratch: list[Host] = []
         self._possible = True
 
     def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array] | None:
-        X, y, weight = batches.X, batches.y, batches.weight
-        kind = batches.size, shape.share, X.dtype, y.dtype, y.shape[1:], weight is None
-        if kind not in self._steps:
-            self._steps[kind] = _ReplayedStep(self.step, self.workspace, self._scratch)
-        if not self._possible or not self._steps[kind].is_worth_it(len(batches)):
+        known = self._steps.get(batches.size)
+        if known is None:
+            known = self._steps[batches.size] = _ReplayedStep(self.step, self.workspace, self._scratch)
+        if not self._possible or not known.is_worth_it(len(batches)):
             return None
         try:
-            return self._steps[kind].run(state, batches, shape)
+            return known.run(state, batches, shape)
         except UnrecordedError:  # no part of the library is known to do that
             self._possible = False
             return None
 
 
 class _ReplayedStep:
-    """The step on batches of one kind, into the arrays of one state."""
+    """The step on batches of one size, into the arrays of one state."""
 
     def __init__(self, step: TrainStep, workspace: Workspace, scratch: list[Host]) -> None:
         self.step, self.workspace, self.scratch = step, workspace, scratch
@@ -109,20 +108,21 @@ class _ReplayedStep:
     def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array]:
         if self._replay is None:
             self._make_arrays(state, batches)
-        if any(state.buffers):
+        has_buffers, n_steps = any(state.buffers), len(batches)
+        if has_buffers:
             tree_map(np.copyto, self._buffers, state.buffers)
-        tree_map(np.copyto, self._sums, state.sums)
-        for i in range(len(batches)):
+        self._sums["loss"][...] = state.sums["loss"]
+        for i in range(n_steps):
             self._take_rows(batches, i)
             scalars = scalars_of(self.step, state, shape, i)
             if self._replay is None:
-                self._record(state, scalars)
+                self._replay = self._record(state, scalars)
             else:
                 self._replay(scalars)
-        buffers = tree_map(np.array, self._buffers) if any(state.buffers) else state.buffers
-        arrays = state.params, buffers, state.slots, state.averages, {"loss": self._sums["loss"].copy()}
         assert self._replay is not None
-        return state.advanced(arrays, len(batches)), self._replay.result.copy()
+        buffers = tree_map(np.array, self._buffers) if has_buffers else state.buffers
+        sums, loss = {"loss": self._sums["loss"].copy()}, self._replay.result.copy()
+        return state.advanced((state.params, buffers, state.slots, state.averages, sums), n_steps), loss
 
     def _make_arrays(self, state: TrainState, batches: Batches) -> None:
         """The arrays that the recorded step reads a batch from, and those that a step makes anew."""
@@ -132,24 +132,21 @@ class _ReplayedStep:
         self._buffers, self._sums = tree_map(np.array, (state.buffers, state.sums))
 
     def _take_rows(self, batches: Batches, i: int) -> None:
-        X, y, weight = cast(tuple[Host, Host, Host | None], (batches.X, batches.y, batches.weight))
-        rows = cast(Host, batches.rows(i))
-        X.take(rows, 0, self._x, "clip")
-        y.take(rows, 0, self._y, "clip")
-        if weight is not None and self._weight is not None:
-            np.divide(weight.take(rows), batches.size, self._weight)
+        rows, weight = batches.rows(i), batches.weight
+        batches.X.take(rows, 0, self._x, "clip")  # type: ignore[attr-defined]  # arrays of NumPy
+        batches.y.take(rows, 0, self._y, "clip")  # type: ignore[attr-defined]
+        if weight is not None:
+            np.divide(weight.take(rows), batches.size, self._weight)  # type: ignore[attr-defined]
 
-    def _record(self, state: TrainState, scalars: StepScalars) -> None:
+    def _record(self, state: TrainState, scalars: StepScalars) -> Replay:
         """Take the step that is next, and record it."""
-        share = scalars.share  # of all batches of this kind
+        share = scalars.share  # of all batches of this size
 
         def body(carry: StateArrays, inputs: Tree, numbers: StepScalars) -> tuple[StateArrays, Array]:
             x, y, weight, workspace = inputs
             w = 1.0 / x.shape[0] if weight is None else weight
-            numbers = numbers._replace(share=share)
-            after, loss = self.step(TrainState(*carry), x, y, w, numbers, workspace)
+            after, loss = self.step(TrainState(*carry), x, y, w, numbers._replace(share=share), workspace)
             return after.arrays, loss
 
         carry = state.params, self._buffers, state.slots, state.averages, self._sums
-        inputs = self._x, self._y, self._weight, self.workspace
-        self._replay = record(body, carry, inputs, scalars, self.scratch)
+        return record(body, carry, (self._x, self._y, self._weight, self.workspace), scalars, self.scratch)

@@ -54,7 +54,7 @@ class Listener(Protocol):
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None: ...
 
     def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
-        """After an epoch, with its values by name. A run that is given takes the place of this one."""
+        """After an epoch, with its values by name: keep the state. A run that is given takes the place of this one."""
 
 
 def train(run: Run, listener: Listener) -> None:
@@ -75,11 +75,12 @@ def epochs(run: Run, listener: Listener) -> Run | None:
     step, state, spare = run.step, run.state, None
     workspace = step.workspace(state)
     engine, loss = choose_engine(step, workspace), state.sums["loss"]
+    runs = list(equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch))
     while listener.wants_epoch():
         spare = state.copied(spare)
         listener.keep(spare)  # for the arrays of `state` are written over
         order = run.rows.order(random.permutation(step.scalars.seed, state.epoch, run.rows.n))
-        for start, stop, shape in equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch):
+        for start, stop, shape in runs:
             size = min(run.batch_size, stop - start)
             sums, state = state.sums, step.begin_sums(state)
             for batches in run.rows.batches(order[start:stop], size):
@@ -94,7 +95,6 @@ def epochs(run: Run, listener: Listener) -> Run | None:
                 listener.on_batch(state, shape.n_batches, loss)
         values = end_of_epoch(run, step, state)
         state = step.begin_epoch(state)
-        listener.keep(state)
         change = listener.on_epoch(state, values)
         if change is not None and change.step is step:  # other parameters, for the same arrays
             state = change.state.copied(state)

@@ -6,9 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from xdfn.backend import Array, Host, namespace, place, put, require_place, to_numpy
+from xdfn.backend import (
+    Array,
+    Host,
+    computing,
+    namespace,
+    place,
+    put,
+    random,
+    real_dtype,
+    real_name,
+    require_place,
+    to_numpy,
+)
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
+from xdfn.notebook import initialize
+from xdfn.optim.base import OptimizerBase
 from xdfn.optim.schedules import ScheduleBase
 from xdfn.train.callbacks.base import FitInfo
 from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights
@@ -66,6 +80,26 @@ class Plan(NamedTuple):
     callbacks: NamedCallbacks
 
 
+def make_params(config: ModelConfig, memory: Memory, rule: OptimizerBase, X: Array) -> None:
+    """Make the parameters that are still missing, for inputs like X; `rule` is for layers without one of their own."""
+    memory.seed = random.new_seed() if memory.seed is None else memory.seed
+    memory.dtype = memory.dtype or real_name(real_dtype(X))
+    n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), memory.dtype)
+    for i, (name, layer) in enumerate(config.layers.items()):
+        if not layer.is_initialized:
+            memory.slots.pop(name, None)  # of a layer that stood in its place
+            if layer.inherits:
+                layer.inherit(rule)
+            with computing(X):
+                initialize(layer, n_in, where, dtype, random.generator(memory.seed, random.WEIGHTS, i))
+        elif layer.n_in != n_in or layer.sizes != (layer.n_in, layer.n_out):
+            made = "{} inputs and {} outputs".format(*layer.sizes)
+            raise ValueError(f"{name}, {layer}, was made for {made} and gets {n_in} inputs; put a new layer there")
+        assert layer.n_out is not None
+        n_in = layer.n_out
+    check_params(config.layers, X, memory.dtype)
+
+
 def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions) -> Plan:
     """The plan of a fit of an initialised model.
 
@@ -75,6 +109,7 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
         Arrays that do not fit the model, its loss, or each other.
     """
     check_targets(y, X, config.loss, config.n_out)
+    memory.flat_targets = y.ndim == 1
     if options.check_input:
         check_values(X, y, config.loss, config.n_out)
     for metric in options.metrics.values():

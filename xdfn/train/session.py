@@ -79,8 +79,10 @@ class Session:
 
     def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
         """Record the epoch and tell the callbacks; give the run to go on with, if they changed the model."""
-        self._pending = state if self.callbacks else None
-        values = {**values, **self._measured()}
+        if self.callbacks:
+            self._pending = state
+            values |= self._measured()
+        self.keep(state)
         self.epochs_left, self.epochs_done = self.epochs_left - 1, self.epochs_done + 1
         _record(self.model.history, values)
         if not self.callbacks:

@@ -140,17 +140,17 @@ class TrainStep:
 
     def begin_sums(self, state: TrainState) -> TrainState:
         """The state at the start of a run of equal batches, whose losses are summed by themselves."""
-        return state if state.batch == 0 else state._replace(sums=self.init_sums(state.sums["loss"].dtype))
+        return state if state.batch == 0 else state.with_sums(self.init_sums(state.sums["loss"].dtype))
 
     def add_sums(self, state: TrainState, before: dict[str, Array], size: int, first: bool) -> TrainState:
         """The state with the sum over all rows so far, after a run of batches with `size` rows each."""
         total = float(size) * state.sums["loss"]
-        return state._replace(sums={"loss": total if first else before["loss"] + total})
+        return state.with_sums({"loss": total if first else before["loss"] + total})
 
     def begin_epoch(self, state: TrainState) -> TrainState:
         """The state before the first batch of the next epoch."""
-        sums = self.init_sums(state.sums["loss"].dtype)
-        return state._replace(sums=sums, epoch=state.epoch + 1, batch=0)
+        params, buffers, slots, averages, sums, step, epoch, _ = state
+        return TrainState(params, buffers, slots, averages, self.init_sums(sums["loss"].dtype), step, epoch + 1)
 
     def init_sums(self, dtype: object) -> dict[str, Array]:
         return {"loss": self.place.xp.zeros((), dtype=dtype, device=self.place.device)}
