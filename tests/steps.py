@@ -18,7 +18,7 @@ def steps_of(model, X, y, order, size):
     engine, batches, shape = choose_engine(step, workspace), Batches(X, y, None, order, size), BatchShape()
 
     def run(state):
-        taken = engine.run(state, batches, shape)
+        taken = engine.run(state, batches, shape, state.copied(None))
         if taken is not None:
             return taken[0]
         for x, t, weight in batches:

@@ -54,7 +54,7 @@ class DFN(Predictor, StepsByHand, Described):
     loss : str or ObjectiveBase
         ``"cross_entropy"`` for classes, ``"binary_cross_entropy"`` for yes or no, ``"squared_error"`` for numbers.
     layers : sequence of str or LayerBase, optional
-        Any other network. The layers are copied; weights that they have already are kept.
+        The layers of another network. They are copied; weights that they have already are kept.
     seed : int, optional
         Where all randomness comes from: the same seed is the same network on every array library. None draws a seed
         from NumPy's global generator.

@@ -106,7 +106,7 @@ def weights(
     ----------
     model : DFN
     layer : str, optional
-        Its name; without one the first that has a matrix W (n_in, n_out), the columns of which are the images.
+        Its name; without one the first layer that has a matrix W (n_in, n_out). The columns of W are the images.
     shape : (int, int), optional
         Rows and columns of an image, n_in pixels in all; without it the image is a square.
     n : int
@@ -325,7 +325,7 @@ def decision_surface(model: DFN, X: Array, y: Array, ax: Axes | None = None) -> 
     """What the model predicts over the plane of its two inputs, with the points X (n, 2) in the colours of y (n,).
 
     The colour is the probability of class 1 for two classes, with a line where that is 1/2; the class for more; the
-    prediction for numbers, of which there must be one a row.
+    prediction for numbers, one for each row.
 
     Examples
     --------

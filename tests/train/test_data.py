@@ -1,10 +1,11 @@
-"""Data that stay on the host while the network is elsewhere."""
+"""Rows and batches: rows that stay on the host while the network is elsewhere, weights of rows, rows held out."""
 
 import numpy as np
 import pytest
 
-from xdfn import DFN, Dropout, FullyConnected
+from xdfn import DFN, Dropout, FullyConnected, minibatch
 from xdfn.train import data
+from xdfn.train.data import row_weights, split
 
 
 def network():
@@ -67,3 +68,35 @@ def test_a_streamed_model_goes_on_with_resident_data(backend, rows):
     there, labels = backend.array(X), backend.array(y)
     model = network().fit(X, y, 2, 32, verbose=None, device=there).fit(there, labels, 2, 32, verbose=None)
     assert model.history == network().fit(there, labels, 4, 32, verbose=None).history
+
+
+def test_balanced_is_scikit_learns(rng):
+    utils = pytest.importorskip("sklearn.utils.class_weight")
+    labels = rng.choice(4, 200, p=[0.5, 0.3, 0.15, 0.05])
+    for m in (4, 6):  # two classes more, that do not occur
+        ours = row_weights(200, None, "balanced", labels, m, None)
+        theirs = utils.compute_sample_weight("balanced", labels)
+        np.testing.assert_allclose(ours, theirs / theirs.mean(), rtol=1e-12)
+    by_class = {0: 2.0, 3: 0.5}
+    ours = row_weights(200, None, by_class, labels, 4, None)
+    theirs = utils.compute_sample_weight({0: 2.0, 1: 1.0, 2: 1.0, 3: 0.5}, labels)
+    np.testing.assert_allclose(ours, theirs / theirs.mean(), rtol=1e-12)
+
+
+def test_a_split_is_by_class_and_by_seed(rng):
+    labels = rng.choice(3, 1000, p=[0.8, 0.15, 0.05])
+    train, val = split(1000, 0.2, labels, 7)
+    assert sorted([*train, *val]) == list(range(1000))
+    for c in range(3):
+        assert abs((labels[val] == c).sum() - 0.2 * (labels == c).sum()) <= 1
+    assert split(1000, 0.2, labels, 7)[1].tolist() == val.tolist()
+    assert split(1000, 0.2, labels, 8)[1].tolist() != val.tolist()
+    assert len(split(10, 0.25, None, 0)[1]) in (2, 3)
+    for n, fraction in ((1, 0.5), (3, 0.01), (3, 0.99)):
+        with pytest.raises(ValueError, match=f"validation_fraction={fraction} of {n} rows leaves none"):
+            split(n, fraction, None, 0)
+
+
+def test_minibatch_wants_an_array():
+    with pytest.raises(ValueError, match="X: expected an array"):
+        minibatch([[1.0], [2.0]])

@@ -1,30 +1,31 @@
-"""Two things for which NumPy has a routine but no function. C <- C + alpha A B in one go: a step of plain SGD is just
-that, and a pass over the gradient and the weights is a third of what the step costs beside its products. And
-y <- a x + b y in one pass, of which Adam's step is made.
+"""Two routines of BLAS for which NumPy has no function. gemm, C <- C + alpha A B: a step of plain SGD is one gemm for
+each matrix, and the pass over gradient and weights that it saves is a third of the step's cost without the products.
+axpby, y <- a x + b y in one pass: Adam's step is made of it.
 
-The routines are called in the BLAS that NumPy itself has loaded, for two BLAS would each bring threads and fight over
-the cores. Where no such routine is found, or it fails a small test, the functions here say so and nothing is lost.
+The routines are called in the BLAS that NumPy itself has loaded, since a second BLAS would bring its own threads and
+fight over the cores. Where a routine is not found, or fails a small test, the functions here return False.
 """
 
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from xdfn.backend._recorder import call_c
+from xdfn.backend._recorder import Number, call_c
+from xdfn.backend.array import Host
 
-Matrix = np.ndarray[Any, Any]
+Scalar = float | Number  # a Python number, or the symbol for it while a step is recorded
 
-_SMALLEST = 2**16  # multiplications, below which a call by way of ctypes costs more than it saves
+_SMALLEST = 2**16  # multiplications; for fewer, a call by ctypes costs more than it saves
 _SHORTEST = 2**14  # elements, the same for vectors
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112  # enumerations of CBLAS
 _NAMES = ("scipy_cblas_{}64_", "cblas_{}64_", "scipy_cblas_{}", "cblas_{}")
 
 
-def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: Any) -> bool:
-    """out += alpha a b, in place, if that can be done here; whether it was.
+def add_product(out: Host, a: Host, b: Host, alpha: Scalar) -> bool:
+    """Compute out += alpha a b in place. False, with nothing done, where no routine can do it.
 
     Parameters
     ----------
@@ -43,15 +44,15 @@ def add_product(out: Matrix, a: Matrix, b: Matrix, alpha: Any) -> bool:
     return True
 
 
-def _order(x: Matrix) -> tuple[int, int] | None:
-    """How CBLAS is told the order of a matrix, and the distance between its rows or columns."""
+def _order(x: Host) -> tuple[int, int] | None:
+    """The order of a matrix as CBLAS numbers it, and its leading dimension; None for any other order."""
     if x.flags.c_contiguous:
         return _PLAIN, x.shape[1]
     return (_TRANSPOSED, x.shape[0]) if x.flags.f_contiguous else None
 
 
-def add_scaled(a: Any, x: Matrix, b: Any, y: Matrix) -> bool:
-    """y <- a x + b y for long vectors (n,), in place, if that can be done here; whether it was."""
+def add_scaled(a: Scalar, x: Host, b: Scalar, y: Host) -> bool:
+    """Compute y <- a x + b y in place, for long vectors (n,). False, with nothing done, where no routine can do it."""
     if y.ndim != 1 or y.shape[0] < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
         return False
     axpby = routine("axpby", y.dtype.char)
@@ -62,13 +63,13 @@ def add_scaled(a: Any, x: Matrix, b: Any, y: Matrix) -> bool:
 
 
 class _Routine(NamedTuple):
-    """A routine of BLAS: what it is called with, and a test whether it is what its name says."""
+    """A routine of BLAS: the types of its arguments, and a test that it is what its name says."""
 
-    arguments: Callable[[Any, Any], list[Any]]  # types, for the types of integers and of real numbers
-    works: Callable[[Callable[..., None], Any], bool]
+    arguments: Callable[[type, type], list[type]]  # types of ctypes, from those of integers and of real numbers
+    works: Callable[[Callable[..., None], type[np.floating]], bool]
 
 
-def _gemm_works(gemm: Callable[..., None], dtype: Any) -> bool:
+def _gemm_works(gemm: Callable[..., None], dtype: type[np.floating]) -> bool:
     a, b, c = (np.arange(size, dtype=dtype).reshape(shape) for size, shape in ((6, (3, 2)), (8, (2, 4)), (12, (3, 4))))
     expected = c - a @ b
     order = (_ROW_MAJOR, _PLAIN, _PLAIN)
@@ -76,7 +77,7 @@ def _gemm_works(gemm: Callable[..., None], dtype: Any) -> bool:
     return np.array_equal(c, expected)
 
 
-def _axpby_works(axpby: Callable[..., None], dtype: Any) -> bool:
+def _axpby_works(axpby: Callable[..., None], dtype: type[np.floating]) -> bool:
     x, y = np.arange(5, dtype=dtype), np.arange(5, 10, dtype=dtype)
     expected = 2 * x - 3 * y
     axpby(5, 2.0, x.ctypes.data, 1, -3.0, y.ctypes.data, 1)
@@ -95,7 +96,10 @@ _ROUTINES = {
     ),
     "axpby": _Routine(lambda integer, real: [integer, real, _POINTER, integer, real, _POINTER, integer], _axpby_works),
 }
-_KINDS = {"f": ("s", ctypes.c_float, np.float32), "d": ("d", ctypes.c_double, np.float64)}
+_KINDS: dict[str, tuple[str, type, type[np.floating]]] = {
+    "f": ("s", ctypes.c_float, np.float32),
+    "d": ("d", ctypes.c_double, np.float64),
+}
 
 
 @functools.cache

@@ -1,6 +1,7 @@
-"""What is done in another way for CuPy, where every call is a launch: functions traced into one kernel, and two kernels
-that no tracer makes of a Python function, a batch's rows of X and y and cross-entropy over short rows. Each has a plain
-expression that stands in for it elsewhere, and a test that both agree. And copies to the device beside its work.
+"""CuPy's own ways. Every call of CuPy launches a kernel, so functions are traced and fused into one. Two kernels are
+written by hand, since no tracer makes them from a Python function: a batch's rows of X and y, and cross-entropy over
+short rows. Each has a plain expression that stands in for it elsewhere, and a test that both agree. Rows of host arrays
+are copied to the device while it works.
 """
 
 import functools
@@ -12,14 +13,16 @@ import numpy as np
 
 from xdfn.backend.array import Array, Host
 
-CuPyArray = Any
+CuPyArray = Any  # mypy does not know CuPy, which need not be installed
 
-_LONGEST_ROW = 128  # a thread goes through a row by itself
+_LONGEST_ROW = 128  # one thread goes through a whole row
 
 
 @functools.cache
-def _kernel(name: str, inputs: str, outputs: str, body: str) -> Any:
-    return importlib.import_module("cupy").ElementwiseKernel(inputs, outputs, body, f"xdfn_{name}")
+def _kernel(name: str, inputs: str, outputs: str, body: str) -> Callable[..., None]:
+    cupy = importlib.import_module("cupy")
+    kernel: Callable[..., None] = cupy.ElementwiseKernel(inputs, outputs, body, f"xdfn_{name}")
+    return kernel
 
 
 def take_rows(X: CuPyArray, y: CuPyArray, rows: CuPyArray) -> tuple[Array, Array] | None:
@@ -72,19 +75,18 @@ def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Ar
     return values, dz
 
 
-BY_HAND: dict[str, Callable[..., Any]] = {
-    "softmax_cross_entropy": cross_entropy
-}  # None where it does not take the arguments
+# each gives None where it does not take the arguments
+BY_HAND: dict[str, Callable[..., tuple[Array, ...] | None]] = {"softmax_cross_entropy": cross_entropy}
 
 
 class Kernel:
-    """A function of arrays and numbers as one kernel of CuPy's, and as it is where CuPy cannot make one of it."""
+    """A function of arrays and numbers, fused into one kernel; called as it is where CuPy cannot fuse it."""
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., object]) -> None:
         self.fallback, self.tried = function, False
         self.kernel = importlib.import_module("cupy").fuse(kernel_name=f"xdfn_{name}")(function)
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> object:
         if self.tried:
             return self.kernel(*args)
         self.tried = True
@@ -99,7 +101,7 @@ def stream_rows(arrays: Sequence[Host], parts: Iterator[Host]) -> Iterator[list[
     """`transfer.stream_rows`, through two page-locked buffers on the host, two on the device, and its own stream."""
     cupy, cupyx = importlib.import_module("cupy"), importlib.import_module("cupyx")
     main, copies = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
-    buffers: list[Any] = []  # for each of the two: (host, device) by array, its copy's end, its last use's end
+    buffers = []  # two of: pairs (host, device) by array, event after their copy, event after their use
     try:
         for i, rows in enumerate(parts):
             if i < 2:
@@ -109,7 +111,7 @@ def stream_rows(arrays: Sequence[Host], parts: Iterator[Host]) -> Iterator[list[
                     for shape, x in zip(shapes, arrays, strict=True)
                 ]
                 buffers.append((pairs, cupy.cuda.Event(), cupy.cuda.Event()))
-                buffers[-1][2].record(main)  # what the pool gave may still be in use on the main stream
+                buffers[-1][2].record(main)  # memory from the pool may still be in use there
             pairs, copied, used = buffers[i % 2]
             copied.synchronize()  # the copy before the last has left the host's buffer
             copies.wait_event(used)
@@ -122,5 +124,5 @@ def stream_rows(arrays: Sequence[Host], parts: Iterator[Host]) -> Iterator[list[
             main.wait_event(copied)
             yield given
             used.record(main)
-    finally:  # the buffers may be given to others then
+    finally:  # only then may the pool give the buffers to others
         copies.synchronize()

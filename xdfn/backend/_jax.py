@@ -5,11 +5,10 @@ same step within a scanned epoch, and twice to three times as much with the batc
 import functools
 import importlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
 
 import numpy as np
 
-from xdfn.backend.array import Array, DType
+from xdfn.backend.array import Array
 from xdfn.core.tree import Tree, leaves, tree_map
 
 Body = Callable[[Tree, Tree, Array, Tree], tuple[Tree, Tree]]
@@ -23,8 +22,8 @@ def scan(
     Parameters
     ----------
     body : callable
-        Traced, so it reads no values. What it depends on beside its arguments is in `key`: for an equal key the
-        compiled loop is used again.
+        Traced, so it reads no values. All that it depends on besides its arguments is in `key`: for an equal key
+        the compiled loop is used again.
     key : hashable
     carry : tree of arrays
         Consumed.
@@ -33,15 +32,9 @@ def scan(
     numbers : one tree of Python numbers for each step
         Arguments of the compiled loop, so that another learning rate compiles nothing.
     """
-    dtype = _real_dtype(carry)
+    dtype = leaves(carry)[0].dtype
     stacked = tree_map(lambda *x: np.asarray(x, np.int32 if isinstance(x[0], int) else dtype), *numbers)
-    carry_and_out: tuple[Tree, Tree] = _compiled()(_Static(body, key), carry, constants, rows, stacked)
-    return carry_and_out
-
-
-def _real_dtype(carry: Tree) -> Any:
-    dtype: DType = leaves(carry)[0].dtype
-    return dtype
+    return _compiled()(_Static(body, key), carry, constants, rows, stacked)
 
 
 class _Static:
@@ -58,7 +51,7 @@ class _Static:
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled() -> Callable[..., Any]:
+def _compiled() -> Callable[..., tuple[Tree, Tree]]:
     jax = importlib.import_module("jax")
 
     def run(static: _Static, carry: Tree, constants: Tree, rows: Array, numbers: Tree) -> tuple[Tree, Tree]:
@@ -68,5 +61,5 @@ def _compiled() -> Callable[..., Any]:
         carry, outs = jax.lax.scan(body, carry, (rows, numbers))
         return carry, tree_map(lambda out: out[-1], outs)
 
-    compiled: Callable[..., Any] = jax.jit(run, static_argnums=0, donate_argnums=1)
+    compiled: Callable[..., tuple[Tree, Tree]] = jax.jit(run, static_argnums=0, donate_argnums=1)
     return compiled

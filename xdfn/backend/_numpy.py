@@ -1,56 +1,63 @@
-"""NumPy as an array-API namespace, by shorter ways. Some of NumPy's functions are wrappers in Python that cost more
-than what they do to a small array: a sum over a batch takes 2.0 us by `np.sum` and 0.9 us by its ufunc. Here stands
+"""NumPy as an array-API namespace, with less overhead. Some of NumPy's functions are Python wrappers that cost more
+than their work on a small array: a sum over a batch takes 2.0 us by `np.sum` and 0.9 us by its ufunc. This module has
 the ufunc or the method under the standard's name; everything else is NumPy's own.
 
-Below the namespace stands what NumPy's functions ask of memory. An optimizer makes a dozen passes over its vectors:
-made one after the other over megabytes, each waits for memory; made piece by piece, all but the first find the piece in
-the cache. And the arrays that a step makes and drops should come from pages that the process has already.
+Two functions below spare memory traffic. An optimizer makes a dozen passes over its vectors: made one after the other
+over megabytes, each waits for memory; made piece by piece (`in_pieces`), all but the first find the piece in the cache.
+And the arrays that a step makes and drops should come from pages that the process has already (`keep_pages`).
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Array = Any
+from xdfn.backend.array import DType, Host
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+Axis = int | tuple[int, ...] | None
 
 globals().update({name: value for name, value in vars(np).items() if not name.startswith("_")})
 
-_sum: Any = np.add.reduce
-_max: Any = np.maximum.reduce
+_sum: Callable[..., Host] = np.add.reduce
+_max: Callable[..., Host] = np.maximum.reduce
+_maximum: Callable[..., Host] = np.maximum
+_minimum: Callable[..., Host] = np.minimum
 
 
-def sum(x: Array, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Array:
+def sum(x: Host, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Host:
     return _sum(x, axis, dtype, None, keepdims)
 
 
-def max(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+def max(x: Host, axis: Axis = None, keepdims: bool = False) -> Host:
     return _max(x, axis, None, None, keepdims)
 
 
-def take(x: Array, indices: Array, axis: Any = None) -> Array:
+def take(x: Host, indices: Host, axis: int | None = None) -> Host:
     return x.take(indices, axis)
 
 
-def reshape(x: Array, shape: tuple[int, ...], copy: bool | None = None) -> Array:
+def reshape(x: Host, shape: tuple[int, ...], copy: bool | None = None) -> Host:
     return x.reshape(shape) if copy is None else x.reshape(shape, copy=copy)
 
 
-def astype(x: Array, dtype: Any, copy: bool = True) -> Array:
+def astype(x: Host, dtype: "DTypeLike", copy: bool = True) -> Host:
     return x.astype(dtype, copy=copy)
 
 
-def maximum(x: Array, y: Array) -> Array:
+def maximum(x: Host, y: Host | float) -> Host:
     if type(y) is float and x.ndim and x.dtype.char in "fd":  # two arrays are compared by vector instructions
         y = np.full(x.shape[-1], y, x.dtype)
-    return np.maximum(x, y)
+    return _maximum(x, y)
 
 
-def minimum(x: Array, y: Array) -> Array:
+def minimum(x: Host, y: Host | float) -> Host:
     if type(y) is float and x.ndim and x.dtype.char in "fd":
         y = np.full(x.shape[-1], y, x.dtype)
-    return np.minimum(x, y)
+    return _minimum(x, y)
 
 
 IN_CACHE = 2**16  # elements of each array in a piece
@@ -73,5 +80,5 @@ def keep_pages() -> None:
     np.empty(31 * 2**20, np.uint8)
 
 
-def __getattr__(name: str) -> Any:  # what NumPy itself loads when it is first asked for
+def __getattr__(name: str) -> Any:  # for modules that NumPy loads on first use
     return getattr(np, name)

@@ -3,7 +3,7 @@ arrays that write down each operation on them, and from then on the calls are ma
 the Python between them and without asking for memory. A tiny network's step takes half of the time that way, and one
 of nine layers of 256 units six sevenths.
 
-The recorder knows ufuncs, their reductions, assignments, a few functions more and the calls of BLAS; anything else
+The recorder knows ufuncs, their reductions, assignments, a few more functions and the calls of BLAS; anything else
 raises `UnrecordedError`. A result gets memory that no living array of the step uses, as it would without a recorder:
 CPython deletes an array with its last reference, and then its memory is free for later results (`__del__`). The numbers
 that change from step to step are `Number`s: they can be operands, be negated, and be taken from a constant.
@@ -12,15 +12,18 @@ that change from step to step are `Number`s: they can be operands, be negated, a
 import ctypes
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from xdfn.backend.array import Host
 from xdfn.core.tree import Tree, leaves, tree_map
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
 
 Body = Callable[[Tree, Tree, Tree], tuple[Tree, Tree]]
 
@@ -46,18 +49,18 @@ class Number:
     def of(self, numbers: Sequence[float]) -> float:
         return self.shift + self.sign * numbers[self.index]
 
-    def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, *args: object, **kwargs: object) -> object:
         return NotImplemented  # the other operand records it
 
 
-class RecordedArray(np.ndarray[Any, Any]):
+class RecordedArray(np.ndarray):
     """An array that records each operation on it, or a view of such an array."""
 
     recording: "Recording"
-    owns = False  # whether it is no view
+    owns = False  # True unless it is a view
     memory: Host | None = None  # of an array that the step made; it goes back to the recording
 
-    def __array_finalize__(self, parent: Any) -> None:
+    def __array_finalize__(self, parent: object) -> None:
         if isinstance(parent, RecordedArray):
             self.recording = parent.recording
 
@@ -77,19 +80,24 @@ class RecordedArray(np.ndarray[Any, Any]):
         return np.ndarray(self.shape, self.dtype, memory, offset, self.strides)
 
     def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any
+        self,
+        ufunc: np.ufunc,
+        method: str,
+        *inputs: "ArrayLike | Number",
+        out: tuple[Host | None, ...] | None = None,
+        **kwargs: object,
     ) -> "RecordedArray":
         if method not in ("__call__", "reduce") or ufunc.nout != 1 or kwargs.keys() - {"axis", "dtype", "keepdims"}:
             raise UnrecordedError(f"{ufunc.__name__}.{method} with {', '.join(kwargs) or 'nothing else'}")
         first = next(x for x in inputs if isinstance(x, np.ndarray))
         args = [self.recording.operand(x, first.dtype) for x in inputs]
-        function: Any = getattr(ufunc, method)
+        function: Callable[..., Host] = getattr(ufunc, method)
 
-        def call(into: Host | None) -> Callable[[], Any]:
+        def call(into: Host | None) -> Callable[[], Host]:
             if method == "reduce":
                 more = (kwargs.get("axis", 0), kwargs.get("dtype"), into, kwargs.get("keepdims", False))
                 return partial(function, *args, *more)
-            if ufunc in (np.maximum, np.minimum):  # which deprecate a third argument by position
+            if ufunc in (np.maximum, np.minimum):  # their third argument by position is deprecated
                 return partial(function, *args, out=into)
             return partial(function, *args, into)  # by position, as a partial is slower with keywords
 
@@ -103,34 +111,36 @@ class RecordedArray(np.ndarray[Any, Any]):
             raise UnrecordedError(f"{ufunc.__name__} into an array from elsewhere")
         return into
 
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    def __array_function__(
+        self, function: Callable[..., object], types: object, args: Iterable[object], kwargs: Mapping[str, object]
+    ) -> "RecordedArray":
         if function not in _FUNCTIONS:
             raise UnrecordedError(function.__name__)
         return _FUNCTIONS[function](self.recording, *args, **kwargs)
 
-    def astype(self, dtype: Any, *, copy: bool = True) -> "RecordedArray":  # type: ignore[override]
+    def astype(self, dtype: "DTypeLike", *, copy: bool = True) -> "RecordedArray":  # type: ignore[override]
         if self.dtype == dtype and not copy:
             return self
         new = self.recording.new(self.as_ndarray().astype(dtype))
         self.recording.calls.append(partial(np.copyto, new.as_ndarray(), self.as_ndarray(), "unsafe"))
         return new
 
-    def __getitem__(self, key: Any) -> "RecordedArray":
-        item = super().__getitem__(key)
+    def __getitem__(self, key: object) -> "RecordedArray":
+        item = super().__getitem__(key)  # type: ignore[call-overload]  # NumPy checks it
         if not isinstance(item, RecordedArray):
             raise UnrecordedError("an element was read")
         return item
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: "ArrayLike | Number") -> None:  # type: ignore[override]
         self.recording.call(partial(np.copyto, self[key].as_ndarray(), self.recording.operand(value, self.dtype)))
 
-    def _read(self, *args: Any, **kwargs: Any) -> Any:
+    def _read(self, *args: object, **kwargs: object) -> NoReturn:
         raise UnrecordedError("values were read or copied")
 
     __bool__ = __float__ = __int__ = __index__ = __iter__ = item = tolist = take = copy = _read
 
 
-def _where(recording: "Recording", condition: Any, x: Any, y: Any) -> RecordedArray:
+def _where(recording: "Recording", condition: Host, x: "ArrayLike | Number", y: "ArrayLike | Number") -> RecordedArray:
     plain = [recording.operand(a, None) for a in (condition, x, y)]
     new = recording.new(np.where(*plain))
     recording.call(partial(np.copyto, new.as_ndarray(), plain[2]))
@@ -144,20 +154,20 @@ def _argmax(recording: "Recording", x: RecordedArray, axis: int, keepdims: bool 
     return new
 
 
-def _full(recording: "Recording", x: RecordedArray, value: float, dtype: Any = None) -> RecordedArray:
+def _full(recording: "Recording", x: RecordedArray, value: float, dtype: "DTypeLike | None" = None) -> RecordedArray:
     new = recording.empty(x.shape, dtype or x.dtype)
     recording.call(partial(new.as_ndarray().fill, value))
     return new
 
 
-def _arange(recording: "Recording", n: int, dtype: Any) -> RecordedArray:
+def _arange(recording: "Recording", n: int, dtype: "DTypeLike") -> RecordedArray:
     numbers = np.arange(n, dtype=dtype)
     new = recording.empty(numbers.shape, dtype)
     recording.call(partial(np.copyto, new.as_ndarray(), numbers))
     return new
 
 
-_FUNCTIONS: dict[Any, Callable[..., RecordedArray]] = {
+_FUNCTIONS: dict[object, Callable[..., RecordedArray]] = {
     np.where: _where,
     np.argmax: _argmax,
     np.full_like: _full,
@@ -174,16 +184,16 @@ class Recording:
     Parameters
     ----------
     free : list of arrays
-        Memory that may be used, of recordings that are never replayed at the same time.
+        Memory to use, shared by recordings that are never replayed at the same time.
     numbers : tree of numbers
-        Those of the step that is recorded.
+        The numbers of the step that is recorded.
     """
 
-    def __init__(self, free: list[Host], numbers: Any) -> None:
+    def __init__(self, free: list[Host], numbers: Tree) -> None:
         self.free, self._numbers = free, numbers
-        self.calls: list[Callable[[], Any]] = []
-        self._cells: dict[tuple[Number, Any], Host] = {}
-        self._kept: list[Any] = []  # arrays of which a call knows the address alone
+        self.calls: list[Callable[[], object]] = []
+        self._cells: dict[tuple[Number, np.dtype | None], Host] = {}
+        self._kept: list[object] = []  # arrays that a call refers to by address only
 
     # -- while the step is recorded --
 
@@ -193,11 +203,11 @@ class Recording:
         array.recording, array.owns = self, True
         return array
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> RecordedArray:
+    def empty(self, shape: tuple[int, ...], dtype: "DTypeLike") -> RecordedArray:
         """An array of any values, in memory that nothing else uses."""
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
-        # of equal ones the last, which the cache may hold
+        # of equal sizes the one freed last, which the cache may hold
         fitting = [i for i in reversed(range(len(self.free))) if size <= self.free[i].nbytes <= 2 * size]
         best = min(fitting, key=lambda i: self.free[i].nbytes, default=None)
         memory = np.empty(size, np.uint8) if best is None else self.free.pop(best)
@@ -205,10 +215,10 @@ class Recording:
         array.memory = memory
         return array
 
-    def new(self, values: Any) -> RecordedArray:
-        """An array with the values of the moment, for a call that is going to write it.
+    def new(self, values: Host) -> RecordedArray:
+        """An array for a call to write, with `values`, the call's result now.
 
-        Its elements lie in the same order, on which it depends in which order a later call adds them.
+        It has the memory layout of `values`, since a later reduction adds in the order of the layout.
         """
         if values.flags.c_contiguous:
             array = self.empty(values.shape, values.dtype)
@@ -218,8 +228,8 @@ class Recording:
         np.copyto(array.as_ndarray(), values)
         return array
 
-    def operand(self, x: Any, dtype: Any) -> Any:
-        """What a call is given for x. What is not of the step stays as it is; `dtype` is that of the other operand."""
+    def operand(self, x: "ArrayLike | Number", dtype: np.dtype | None) -> "ArrayLike":
+        """The argument of a recorded call for x; `dtype` is the other operand's. An x that no step changes stays."""
         if isinstance(x, RecordedArray):
             return x.as_ndarray()
         if isinstance(x, Number):
@@ -229,31 +239,33 @@ class Recording:
             return np.asarray(x, dtype)  # made once instead of in each call
         return x
 
-    def _cell(self, number: Number, dtype: Any) -> Host:
+    def _cell(self, number: Number, dtype: np.dtype | None) -> Host:
         """A 0-d array that holds the number in each step."""
         if (number, dtype) not in self._cells:
             self._cells[number, dtype] = np.asarray(number.of(leaves(self._numbers)), dtype)
         return self._cells[number, dtype]
 
-    def call(self, call: Callable[[], Any]) -> None:
+    def call(self, call: Callable[[], object]) -> None:
         """Make a call, now and in each step."""
         call()
         self.calls.append(call)
 
-    def call_c(self, routine: Callable[..., None], args: Sequence[Any], real: np.dtype[Any]) -> None:
-        """The same for a function of a C library, which is given the addresses of arrays."""
+    def call_c(self, routine: Callable[..., None], args: Sequence[object], real: np.dtype) -> None:
+        """Make and record a call of a C function, with the addresses of arrays for arrays."""
         plain = [self.operand(x, real) if isinstance(x, (np.ndarray, Number)) else x for x in args]
         self._kept.append(plain)
         number = {"f": ctypes.c_float, "d": ctypes.c_double}[real.char]
         given = [
-            number.from_buffer(p) if isinstance(x, Number) else p.ctypes.data if isinstance(x, np.ndarray) else x
+            number.from_buffer(p)  # type: ignore[arg-type]  # an array of NumPy
+            if isinstance(x, Number)
+            else (p.ctypes.data if isinstance(p, np.ndarray) else p)
             for x, p in zip(args, plain, strict=True)
         ]
         self.call(partial(routine, *given))
 
     # -- when it is replayed --
 
-    def replay(self, numbers: Any) -> None:
+    def replay(self, numbers: Tree) -> None:
         """Make the calls of the step again, with other numbers."""
         if numbers != self._numbers:
             self._numbers, flat = numbers, leaves(numbers)
@@ -263,7 +275,7 @@ class Recording:
             call()
 
 
-def call_c(like: Host, routine: Callable[..., None], *args: Any) -> None:
+def call_c(like: Host, routine: Callable[..., None], *args: object) -> None:
     """routine(*args), a function of a C library on the memory of `like` and of the arrays among its arguments."""
     if isinstance(like, RecordedArray):
         like.recording.call_c(routine, args, like.dtype)
@@ -281,7 +293,9 @@ class Replay:
         self._recording.replay(numbers)
 
 
-def record(body: Body, carry: Tree, inputs: Tree, numbers: Tree, scratch: list[Host]) -> Replay:
+def record(
+    body: Body, carry: Tree, inputs: Tree, numbers: Tree, scratch: list[Host], backup: Tree | None = None
+) -> Replay:
     """Take the step ``carry, result = body(carry, inputs, numbers)``, and record it for later ones.
 
     The arrays of `carry`, `inputs` and the result are bound to the recording: each replay reads what `inputs` and
@@ -296,13 +310,15 @@ def record(body: Body, carry: Tree, inputs: Tree, numbers: Tree, scratch: list[H
     scratch : list of arrays
         Memory for the step's own arrays, shared by recordings that are never replayed at the same time. What is
         missing is added.
+    backup : tree of arrays, optional
+        A copy of `carry`, to go back to if the step cannot be recorded; without one it is made here.
 
     Raises
     ------
     UnrecordedError
         The step cannot be recorded. `carry` is as it was.
     """
-    before = tree_map(np.array, carry)
+    before = tree_map(np.array, carry) if backup is None else backup
     recording, index = Recording(scratch, numbers), itertools.count()
     symbols = tree_map(lambda _: Number(next(index)), numbers)
     given, others = tree_map(lambda x: None if x is None else recording.own(x), (carry, inputs))

@@ -1,12 +1,13 @@
-"""What the library asks of an array, whichever library it comes from (https://data-apis.org/array-api)."""
+"""Types of arrays. xdfn asks of an array what the array-API standard says (https://data-apis.org/array-api)."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-Host = np.ndarray[Any, np.dtype[Any]]  # an array of NumPy, where it must be one
+Host = np.ndarray  # an array of NumPy, where it must be one
 DType = object  # of any library
+Foreign = Any  # an object that is used by its own library's methods
 
 
 class Array(Protocol):

@@ -1,11 +1,13 @@
-"""Operations that a library may do in a better way than the array standard has words for: each is an expression in
-namespace functions, and beside it the way that spares a pass over memory, an allocation or a launch.
+"""Operations for which a library may have a faster way than the array standard. Each is an expression in namespace
+functions with, next to it, the way that saves a pass over memory, an allocation or a launch.
+
+mypy takes an array of NumPy for no `Array`, so it does not check the lines after ``isinstance(x, np.ndarray)``.
 """
 
 import functools
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import numpy as np
 from array_api_compat import device as device_of
@@ -13,7 +15,7 @@ from array_api_compat import device as device_of
 from xdfn.backend import _cupy
 from xdfn.backend._blas import add_product, add_scaled
 from xdfn.backend._numpy import in_pieces
-from xdfn.backend.array import Array
+from xdfn.backend.array import Array, Foreign
 from xdfn.backend.place import library_of, namespace, traits
 
 Product = tuple[Array, Array]  # a pair (A, B) that stands for the product A B
@@ -21,7 +23,7 @@ Gradient = Array | Product
 
 
 class Function(Protocol):
-    """What fusing needs of an activation g."""
+    """The attributes of an activation g that fusing needs."""
 
     fusable: bool
 
@@ -29,14 +31,14 @@ class Function(Protocol):
     def pullback(self, z: Array, a: Array, da: Array) -> Array: ...
 
 
-# ---- arrays that are made from nothing ---------------------------------------------------------------------------
+# ---- new arrays ---------------------------------------------------------------------------------------------------
 
 
 def counted(n: int, like: Array) -> Array:
     """0, 1, ..., n - 1 as int32 on the device of `like`, to be written over."""
     xp = namespace(like)
     if isinstance(like, np.ndarray):
-        return cast(Array, np.arange(n, dtype=np.int32, like=like))  # `like` may be an array that is being recorded
+        return np.arange(n, dtype=np.int32, like=like)  # `like` may be a recorded array
     return xp.arange(n, dtype=xp.int32, device=device_of(like))
 
 
@@ -58,7 +60,7 @@ _CONSTANTS: dict[tuple[object, ...], Array] = {}
 
 def _constant(what: tuple[object, ...], make: Callable[[], Array], like: Array) -> Array:
     """An array that is made once for each library and device."""
-    if traits(like).compiles:  # where nothing traced may outlive the trace
+    if traits(like).compiles:  # there, nothing traced may outlive the trace
         return make()
     kind = (*what, namespace(like), None if isinstance(like, np.ndarray) else str(device_of(like)))
     if kind not in _CONSTANTS:
@@ -104,22 +106,22 @@ def subtract(rate: float, gradient: Gradient, out: Array) -> None:
 
 
 def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
-    """out -= rate a b by one call of the library's BLAS, if that can do it; whether it did."""
+    """Compute out -= rate a b by one call of the library's BLAS. False, with nothing done, where it cannot."""
     if out.ndim != 2 or not a.dtype == b.dtype == out.dtype:
         return False
     if isinstance(out, np.ndarray):
-        return add_product(out, cast(Any, a), cast(Any, b), -rate)
+        return add_product(out, a, b, -rate)
     library = library_of(namespace(out))
     if library == "torch":
-        cast(Any, out).addmm_(a, b, alpha=-rate)
+        out.addmm_(a, b, alpha=-rate)  # type: ignore[attr-defined]
     elif library == "cupy":
         importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-rate, beta=1.0)
     return library in ("torch", "cupy")
 
 
 def axpby(a: float, x: Array, b: float, y: Array) -> Array:
-    """a x + b y, which BLAS calls by this name. Consumes y, and writes the result there where the library can."""
-    if not isinstance(y, np.ndarray) or not add_scaled(a, cast(Any, x), b, y):
+    """a x + b y, by the name that BLAS has for it. Consumes y, and writes the result there where the library can."""
+    if not isinstance(y, np.ndarray) or not add_scaled(a, x, b, y):
         if type(b) is not float or b != 1.0:  # a traced number cannot be asked
             y *= b
         y += a * x
@@ -127,44 +129,48 @@ def axpby(a: float, x: Array, b: float, y: Array) -> Array:
 
 
 def take_rows(X: Array, y: Array, rows: Array) -> tuple[Array, Array]:
-    """The rows of X and y that a batch consists of."""
+    """X[rows] and y[rows]: a batch."""
     together = _cupy.take_rows(X, y, rows) if traits(X).fuses else None
     return together or (take(X, rows), take(y, rows))
 
 
 def take(x: Array, rows: Array) -> Array:
-    """Rows of x by numbers that are not negative; array_api_compat makes three kernels more of it on PyTorch."""
+    """Rows of x by non-negative indices; on PyTorch, array_api_compat's `take` launches three more kernels."""
     xp = namespace(x)
     if library_of(xp) == "torch":
-        return cast(Array, cast(Any, x).index_select(0, rows))
+        return xp.index_select(x, 0, rows)
     return xp.take(x, rows, axis=0)
 
 
 # ---- functions that become kernels -------------------------------------------------------------------------------
 
-_KERNELS: dict[object, Callable[..., Any]] = {}
+F = TypeVar("F", bound=Callable[..., object])
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
+
+_KERNELS: dict[object, Callable[..., object]] = {}
 
 
-def _fused(key: tuple[object, ...], function: Callable[..., Any]) -> Callable[..., Any]:
+def _fused(key: tuple[object, ...], function: F) -> F:
     """The function, of arrays and Python numbers, as one kernel of CuPy.
 
-    `key`, a name and all that the function depends on beside its arguments, tells it from others.
+    `key` identifies it: a name, and all that the function depends on besides its arguments.
     """
     if key not in _KERNELS:
         _KERNELS[key] = _cupy.Kernel(str(key[0]), function)
-    return _KERNELS[key]
+    return _KERNELS[key]  # type: ignore[return-value]  # made from this function, or one that does the same
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def kernel(function: Callable[[Array, *Ts], T]) -> Callable[[Array, *Ts], T]:
     """Decorator for a function of arrays and numbers: one kernel where the library fuses.
 
-    A kernel of that name which is written by hand comes first, for the arguments that it takes.
+    A hand-written kernel of that name comes first, for the arguments that it takes.
     """
     name = function.__name__.strip("_")
-    by_hand = _cupy.BY_HAND.get(name)
+    by_hand: Callable[[Array, *Ts], T | None] | None = _cupy.BY_HAND.get(name)  # type: ignore[assignment]
 
     @functools.wraps(function)
-    def call(x: Array, *args: object) -> Any:
+    def call(x: Array, *args: *Ts) -> T:
         if not traits(x).fuses:
             return function(x, *args)
         if by_hand is not None:
@@ -183,8 +189,7 @@ def bias_activation(g: Function, z: Array, b: Array) -> tuple[Array, Array]:
             z = z + b
             return z, g.forward(z)
 
-        both: tuple[Array, Array] = _fused(("bias_activation", *_identity(g)), function)(z, b)
-        return both
+        return _fused(("bias_activation", *_identity(g)), function)(z, b)
     z += b
     return z, g.forward(z)
 
@@ -192,13 +197,12 @@ def bias_activation(g: Function, z: Array, b: Array) -> tuple[Array, Array]:
 def activation_pullback(g: Function, z: Array, a: Array, da: Array) -> Array:
     """dz = g'(z) da, where a = g(z)."""
     if g.fusable and traits(z).fuses:
-        dz: Array = _fused(("activation_pullback", *_identity(g)), g.pullback)(z, a, da)
-        return dz
+        return _fused(("activation_pullback", *_identity(g)), g.pullback)(z, a, da)
     return g.pullback(z, a, da)
 
 
 def _identity(g: Function) -> tuple[object, ...]:
-    """What tells a fusable activation from others: its class and its hyper-parameters, which are numbers."""
+    """The identity of a fusable activation: its class and its hyper-parameters, which are numbers."""
     return (type(g), *vars(g).values())
 
 
@@ -218,7 +222,7 @@ def elementwise(
     if not traits(arrays[0]).writes:
         return function(*arrays, *numbers)
 
-    def in_place(*arrays_and_numbers: Any) -> None:
+    def in_place(*arrays_and_numbers: Foreign) -> None:
         for x, new in zip(arrays_and_numbers, function(*arrays_and_numbers), strict=False):
             if new is not x:
                 x[...] = new

@@ -1,22 +1,22 @@
-"""Where arrays live: which library an array belongs to, on which device it is, and what that library can do."""
+"""The place of an array, that is, its library and its device; and the traits of libraries."""
 
 import functools
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as device_of
 
 from xdfn.backend import _numpy
-from xdfn.backend.array import Array, DType, Namespace
+from xdfn.backend.array import Array, DType, Foreign, Namespace
 
 
 class Traits(NamedTuple):
-    """What a library can do, which decides how a step of training is run there."""
+    """The abilities of a library. They decide how a step of training is run there."""
 
     writes: bool = False  # results into given arrays (`out=`, `x[...] = y`) that its views share
     compiles: bool = False  # whole runs of steps into one program
@@ -27,7 +27,7 @@ class Traits(NamedTuple):
     def packs(self) -> bool:
         """Whether parameters that share an optimizer should lie end to end in one vector.
 
-        An eager library wants one pass over one vector. A compiler fuses the passes anyhow, and slices of a large
+        An eager library wants one pass over one vector. A compiler fuses the passes anyway, and slices of a large
         vector become copies in front of every product: on JAX the notebook's step took 390 us with one array per
         parameter and 490 us with one vector.
         """
@@ -43,10 +43,10 @@ _TRAITS = {
 
 
 class Place(NamedTuple):
-    """Where arrays live: a library, by its array-API namespace, and one of its devices."""
+    """A library, by its array-API namespace, and one of its devices."""
 
     xp: Namespace
-    device: Any
+    device: object
 
     @property
     def library(self) -> str:
@@ -77,7 +77,7 @@ def namespace(x: Array) -> Namespace:
 
 
 def traits(x: Array) -> Traits:
-    """What the library of `x` can do."""
+    """The traits of the library of `x`."""
     found = _TRAITS_OF_TYPE.get(type(x))
     if found is None:
         found = _TRAITS_OF_TYPE[type(x)] = _TRAITS.get(library_of(namespace(x)), Traits())
@@ -91,7 +91,7 @@ def _find_namespace(x: object) -> Namespace:
         xp: Namespace = _numpy  # array_api_compat's wrapper costs 100 ms to import and adds nothing from NumPy 2 on
     elif is_array_api_obj(x):
         xp = array_namespace(x)
-    elif type(x).__module__.startswith("cupy._core"):  # what CuPy's tracer passes to a function that it fuses
+    elif type(x).__module__.startswith("cupy._core"):  # CuPy's tracer passes these to a function that it fuses
         xp = _namespace_of_tracer()
     else:
         raise ValueError(
@@ -241,7 +241,7 @@ _FINFO: dict[tuple[type, DType], tuple[float, float, float]] = {}
 
 def _finfo(kind: type, dtype: DType) -> tuple[float, float, float]:
     if (kind, dtype) not in _FINFO:
-        found: Any = _NAMESPACES[kind].finfo(dtype)
+        found: Foreign = _NAMESPACES[kind].finfo(dtype)
         _FINFO[kind, dtype] = float(found.smallest_normal), float(found.max), float(found.eps)
     return _FINFO[kind, dtype]
 
@@ -254,12 +254,14 @@ def computing(x: Array) -> AbstractContextManager[object]:
     """
     xp = namespace(x)
     library = library_of(xp)
-    if library in ("torch", "cupy"):
-        context: Any = xp.no_grad() if library == "torch" else cast(Any, x).device
-        return cast(AbstractContextManager[object], context)
+    if library == "torch":
+        return xp.no_grad()  # type: ignore[return-value]
+    if library == "cupy":
+        device: AbstractContextManager[object] = x.device  # type: ignore[attr-defined]
+        return device
     if library == "numpy":
         _numpy.keep_pages()
-    return np.errstate(all="ignore")  # NumPy's, and that of what computes with it
+    return np.errstate(all="ignore")  # for NumPy, and libraries that compute with NumPy
 
 
 # Only NumPy warns of an overflow, and array-api-strict, which computes with NumPy; used as a decorator.

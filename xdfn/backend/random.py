@@ -1,4 +1,4 @@
-"""Where every random number comes from. The array standard has no generator and each library's own draws other
+"""The source of every random number. The array standard has no generator and each library's own draws other
 numbers, so a draw here is a pure function of (seed, purpose, counter): one seed is one network on every library.
 
 Initial weights and orders come from NumPy's Philox generator on the host. Dropout masks are a hash of the position,
@@ -8,7 +8,7 @@ computed on the device in int32 arithmetic, which wraps alike everywhere.
 import functools
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,13 +40,15 @@ def generator(seed: int, purpose: int, counter: int = 0) -> "Generator":
 
 
 @functools.lru_cache(maxsize=8)
-def _order_stream(seed: int, thread: int) -> "tuple[Generator, dict[str, Any]]":
-    """The generator of a seed's orders, and its state at the start: to make one anew for each epoch costs 12 us.
+def _order_stream(seed: int, thread: int) -> "tuple[Generator, dict[str, object], Host]":
+    """The generator of a seed's orders, its state at the start, and the counter in that state.
 
-    Each thread has its own, for between being set and being asked it must not be set by another.
+    Kept, since making a generator for each epoch costs 12 us. Each thread has its own: between setting the state and
+    drawing, no other thread may set it.
     """
     rng = generator(seed, ORDER)
-    return rng, dict(rng.bit_generator.state)
+    state = dict(rng.bit_generator.state)
+    return rng, state, state["state"]["counter"]
 
 
 def permutation(seed: int, epoch: int, n: int) -> Host:
@@ -55,8 +57,8 @@ def permutation(seed: int, epoch: int, n: int) -> Host:
     Philox is a function of key and counter: the key is the seed's, and the counter of an epoch begins at epoch 2^192,
     so that each has a stream of its own.
     """
-    rng, start = _order_stream(seed, threading.get_ident())
-    start["state"]["counter"][:] = 0, 0, 0, epoch
+    rng, start, counter = _order_stream(seed, threading.get_ident())
+    counter[:] = 0, 0, 0, epoch
     rng.bit_generator.state = start
     return rng.permutation(n).astype(np.int32)
 

@@ -1,43 +1,48 @@
-"""How values cross: from the host to a device, from a device to the host, from one library to another. Reading a value
-makes the host wait for the device, so all reading goes through here.
+"""Transfer of values: from the host to a device, from a device to the host, from one library to another. Reading a
+value makes the host wait for the device, so all reading goes through here.
 """
 
 import functools
 import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import TypeVarTuple, cast
 
 import numpy as np
 from array_api_compat import is_array_api_obj
 from array_api_compat import to_device as _to_device
 
 from xdfn.backend import _cupy, _numpy
-from xdfn.backend.array import Array, DType, Host
+from xdfn.backend.array import Array, DType, Foreign, Host
 from xdfn.backend.place import Place, has_float64, library_of, namespace, place, traits
 from xdfn.core.tree import Tree, leaves, tree_map
+
+Ts = TypeVarTuple("Ts")
 
 
 def to_numpy(x: Array) -> Host:
     """A NumPy array with the values of `x`. Reads the device. May share memory with `x`."""
-    library, any_x = library_of(namespace(x)), cast(Any, x)
+    library = library_of(namespace(x))
+    foreign: Foreign = x
     if library == "torch":
-        return np.asarray(any_x.detach().cpu())
+        return np.asarray(foreign.detach().cpu())
     if library == "cupy":
-        return np.asarray(any_x.get())
+        return np.asarray(foreign.get())
     if library in ("numpy", "jax"):
-        return np.asarray(any_x)
-    return np.from_dlpack(any_x)
+        return np.asarray(foreign)
+    return np.from_dlpack(foreign)
 
 
 def put(host: object, where: Place, dtype: DType = None) -> Array:
     """A host array on `where`, in `dtype`. May share memory with `host` where the library can."""
-    values: Any = np.asarray(host)
+    values = np.asarray(host)
     if where.xp is _numpy:
-        return cast(Array, np.asarray(values, cast(Any, dtype)))
+        array: Array = _numpy.asarray(values, dtype)
+        return array
     if where.library == "jax":  # whose asarray takes ten times as long
-        values = values.astype(dtype or values.dtype, copy=False)
-        return cast(Array, importlib.import_module("jax").device_put(values, where.device))
+        values = values.astype(dtype or values.dtype, copy=False)  # type: ignore[call-overload]  # its dtypes are NumPy's
+        there: Array = importlib.import_module("jax").device_put(values, where.device)
+        return there
     if not values.flags.writeable:  # PyTorch warns of a read-only array
         values = values.copy()
     return where.xp.asarray(values, dtype=dtype, device=where.device)
@@ -57,7 +62,8 @@ def to_place(x: Array, where: Place) -> Array:
 def stream_rows(arrays: Sequence[Host], parts: Iterator[Host], where: Place) -> Iterator[list[Array]]:
     """The rows of host arrays that each of the index arrays names, on `where`, in turn.
 
-    On CuPy the given arrays are written over after the next but one; the copies run beside the work on the part before.
+    On CuPy the arrays of one part are overwritten by those of the part after the next, and a part is copied while the
+    device works on the part before.
     """
     if where.library == "cupy":
         yield from _cupy.stream_rows(arrays, parts)
@@ -92,15 +98,16 @@ def _copy_all() -> Callable[[list[Array]], list[Array]]:
     return cast(Callable[[list[Array]], list[Array]], jax.jit(lambda arrays: [jax.numpy.copy(x) for x in arrays]))
 
 
-def jit_if_compiled(function: Callable[..., Array]) -> Callable[..., Array]:
+def jit_if_compiled(function: Callable[[Array, *Ts], Array]) -> Callable[[Array, *Ts], Array]:
     """Decorator for a function of arrays alone, which a library with a compiler computes in one call."""
 
     @functools.cache
-    def compiled() -> Callable[..., Array]:
-        return cast(Callable[..., Array], importlib.import_module("jax").jit(function))
+    def compiled() -> Callable[[Array, *Ts], Array]:
+        jitted: Callable[[Array, *Ts], Array] = importlib.import_module("jax").jit(function)
+        return jitted
 
     @functools.wraps(function)
-    def call(x: Array, *others: Array) -> Array:
+    def call(x: Array, *others: *Ts) -> Array:
         return compiled()(x, *others) if traits(x).compiles else function(x, *others)
 
     return call
@@ -115,7 +122,7 @@ def _packed(x: Array, *others: Array) -> Array:
 def read(numbers: Sequence[Array], *vectors: Array) -> list[list[float]]:
     """0-d arrays of one dtype, together, and vectors of it, as Python numbers, in one read of the device."""
     if isinstance(numbers[0], (np.ndarray, np.generic)):
-        return [[float(cast(Any, x)) for x in numbers], *(cast(Any, x).tolist() for x in vectors)]
+        return [[float(x) for x in numbers], *(x.tolist() for x in vectors)]  # type: ignore[arg-type, attr-defined]
     packed: list[float] = to_numpy(_packed(*numbers, *vectors)).tolist()
     stops = itertools.accumulate((len(numbers), *(x.shape[0] for x in vectors)))
     return [packed[start:stop] for start, stop in itertools.pairwise((0, *stops))]

@@ -1,4 +1,4 @@
-"""What every part of a network has in common: fields that are checked, strings that name it, trees of its arrays.
+"""The common ground of all parts of a network: fields that are checked, strings that name it, trees of its arrays.
 
 part       fields, equality and the string of a part
 registry   parts by name: "sgd(lr=0.01)" is SGD(lr=0.01)

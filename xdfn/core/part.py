@@ -69,13 +69,13 @@ class Part:
 
 
 def config_key(value: object, omit: Collection[str] = (), *, with_attributes: bool = False) -> Hashable:
-    """What tells a part from another of its kind, as a hashable value.
+    """A hashable value that tells a part from another of its kind.
 
     Parameters
     ----------
     value : Part, or a value of one of its fields
     omit : names of fields that are left out
-    with_attributes : whether the attributes beside the fields count too
+    with_attributes : whether attributes besides the fields count too
 
     Notes
     -----
@@ -116,7 +116,7 @@ class _ById:
 
 
 def closest_override(cls: type, *groups: tuple[str, ...]) -> int:
-    """Which group of methods the most derived class defines that defines any of them; the first of several.
+    """Find the most derived class that defines any of these methods; give the index of its group, the first of several.
 
     >>> class A:
     ...     def new(self): ...
@@ -154,7 +154,7 @@ def is_weight(name: str) -> bool:
 
 
 def as_given(spec: object, part: Part) -> str | None:
-    """What was given for `part`, as JSON can hold it."""
+    """The spec that was given for `part`, in a form that JSON can hold."""
     return spec if spec is None or isinstance(spec, str) else str(part)
 
 

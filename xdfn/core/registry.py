@@ -8,13 +8,13 @@ import ast
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from xdfn.core.fields import Field
 from xdfn.core.part import Part, parameters
 
 P = TypeVar("P", bound=Part)
-Spec: TypeAlias = str | P | type[P]  # what names a part: a string, an object, or a class with defaults
+Spec: TypeAlias = str | P | type[P]  # a way to name a part: a string, an object, or a class with defaults
 
 _NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
 _LONGEST = 10_000  # characters; a spec is a line that a person wrote
@@ -26,7 +26,7 @@ class Registry(Generic[P]):
     def __init__(self, kind: str, base: type[P]) -> None:
         self.kind, self.base = kind, base
         self._classes: dict[str, type[P]] = {}
-        REGISTRIES.append(self)
+        REGISTRIES.append(cast("Registry[Part]", self))
 
     def register(self, *aliases: str) -> Callable[[type[P]], type[P]]:
         """Class decorator: enter the class under its own name, and under `aliases`."""
@@ -97,7 +97,7 @@ class Registry(Generic[P]):
         return cls(*args, **kwargs)
 
 
-REGISTRIES: list[Registry[Any]] = []
+REGISTRIES: list[Registry[Part]] = []
 
 
 def register(cls: type[P], *aliases: str) -> type[P]:
@@ -119,7 +119,8 @@ def register(cls: type[P], *aliases: str) -> type[P]:
     """
     for registry in REGISTRIES:
         if isinstance(cls, type) and issubclass(cls, registry.base):
-            return cast(type[P], registry.register(*aliases)(cls))
+            registry.register(*aliases)(cls)
+            return cls
     bases = ", ".join(registry.base.__name__ for registry in REGISTRIES)
     raise ValueError(f"register expects a subclass of one of {bases}, got {cls!r:.80}")
 

@@ -6,7 +6,7 @@ from typing import Any
 Tree = Any  # the one type that no type checker can name: a tree of any shape
 
 
-def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+def tree_map(function: Callable[..., Tree], tree: Tree, *others: Tree) -> Tree:
     """Apply `function` to the leaves of one or several trees of the same structure."""
     if isinstance(tree, dict):
         return {name: tree_map(function, value, *(o[name] for o in others)) for name, value in tree.items()}
@@ -16,7 +16,7 @@ def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     return function(tree, *others)
 
 
-def leaves(tree: Tree) -> list[Any]:
+def leaves(tree: Tree) -> list[Tree]:
     """The leaves of a tree, in order."""
     if isinstance(tree, dict):
         tree = tuple(tree.values())
@@ -27,7 +27,7 @@ def is_array(leaf: object) -> bool:
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
-def map_arrays(function: Callable[..., Any], tree: Tree) -> Tree:
+def map_arrays(function: Callable[..., Tree], tree: Tree) -> Tree:
     """Apply `function` to the arrays of nested dicts, and leave all else as it is."""
     if isinstance(tree, dict):
         return {name: map_arrays(function, value) for name, value in tree.items()}

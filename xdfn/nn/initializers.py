@@ -3,7 +3,7 @@ draws a matrix of shape (n_in, n_out).
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +31,7 @@ __all__ = [
     "zeros",
 ]
 
-Matrix = np.ndarray[Any, np.dtype[np.float64]]
+Matrix = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 class InitializerBase(Part):
@@ -81,7 +81,7 @@ def truncated_normal(rng: "Generator", std: float, shape: tuple[int, ...]) -> Ma
 
 @initializers.register()
 class zeros(InitializerBase):  # noqa: N801
-    """0 everywhere: right for biases; as weights they would keep all units of a layer equal for ever."""
+    """0 everywhere: right for biases; as weights they would keep all units of a layer equal forever."""
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:
         return np.zeros(shape)

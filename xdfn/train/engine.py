@@ -18,8 +18,13 @@ WARMUP_STEPS = 8  # recording a step takes as long as some steps
 
 
 class Engine(Protocol):
-    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array] | None:
-        """Take the steps of these batches: the state, consumed, and the last loss. None: the loop is to take them."""
+    def run(
+        self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState
+    ) -> tuple[TrainState, Array] | None:
+        """Take the steps of these batches: the state after them, and the last loss. None: the loop is to take them.
+
+        The state is consumed. `backup` is a copy of it at the start of the epoch.
+        """
 
 
 def choose_engine(step: TrainStep, workspace: Workspace | None) -> Engine:
@@ -35,7 +40,7 @@ def choose_engine(step: TrainStep, workspace: Workspace | None) -> Engine:
 class LoopEngine:
     """Leaves all steps to the loop."""
 
-    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> None:
+    def run(self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState) -> None:
         return None
 
 
@@ -50,7 +55,9 @@ class ScanEngine:
     def __init__(self, step: TrainStep) -> None:
         self.step = step
 
-    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array]:
+    def run(
+        self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState
+    ) -> tuple[TrainState, Array]:
         n_steps, step = len(batches), self.step
 
         def body(
@@ -79,14 +86,16 @@ class ReplayEngine:
         self._scratch: list[Host] = []
         self._possible = True
 
-    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array] | None:
+    def run(
+        self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState
+    ) -> tuple[TrainState, Array] | None:
         known = self._steps.get(batches.size)
         if known is None:
             known = self._steps[batches.size] = _ReplayedStep(self.step, self.workspace, self._scratch)
         if not self._possible or not known.is_worth_it(len(batches)):
             return None
         try:
-            return known.run(state, batches, shape)
+            return known.run(state, batches, shape, backup if state.batch == 0 else None)
         except UnrecordedError:  # no part of the library is known to do that
             self._possible = False
             return None
@@ -105,7 +114,9 @@ class _ReplayedStep:
         self._seen += n_steps
         return self._seen >= WARMUP_STEPS
 
-    def run(self, state: TrainState, batches: Batches, shape: BatchShape) -> tuple[TrainState, Array]:
+    def run(
+        self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState | None
+    ) -> tuple[TrainState, Array]:
         if self._replay is None:
             self._make_arrays(state, batches)
         has_buffers, n_steps = any(state.buffers), len(batches)
@@ -116,7 +127,7 @@ class _ReplayedStep:
             self._take_rows(batches, i)
             scalars = scalars_of(self.step, state, shape, i)
             if self._replay is None:
-                self._replay = self._record(state, scalars)
+                self._replay = self._record(state, scalars, backup)
             else:
                 self._replay(scalars)
         assert self._replay is not None
@@ -138,7 +149,7 @@ class _ReplayedStep:
         if weight is not None:
             np.divide(weight.take(rows), batches.size, self._weight)  # type: ignore[attr-defined]
 
-    def _record(self, state: TrainState, scalars: StepScalars) -> Replay:
+    def _record(self, state: TrainState, scalars: StepScalars, backup: TrainState | None) -> Replay:
         """Take the step that is next, and record it."""
         share = scalars.share  # of all batches of this size
 
@@ -149,4 +160,5 @@ class _ReplayedStep:
             return after.arrays, loss
 
         carry = state.params, self._buffers, state.slots, state.averages, self._sums
-        return record(body, carry, (self._x, self._y, self._weight, self.workspace), scalars, self.scratch)
+        inputs = self._x, self._y, self._weight, self.workspace
+        return record(body, carry, inputs, scalars, self.scratch, None if backup is None else backup.arrays)

@@ -84,7 +84,7 @@ def epochs(run: Run, listener: Listener) -> Run | None:
             size = min(run.batch_size, stop - start)
             sums, state = state.sums, step.begin_sums(state)
             for batches in run.rows.batches(order[start:stop], size):
-                taken = engine.run(state, batches, shape)  # all at once, if the library has a better way
+                taken = engine.run(state, batches, shape, spare)  # all at once, if the library has a better way
                 if taken is not None:
                     state, loss = taken
                     continue

@@ -63,7 +63,7 @@ class ScalarSource:
 
     def _scheduled(self, schedule: ScheduleBase, since: Provenance, step: int, epoch: float | None) -> float:
         if schedule.by == "epoch" and epoch is None:
-            raise ValueError(f"{schedule} counts epochs, of which only fit knows; give by='step'")
+            raise ValueError(f"{schedule} counts epochs, which only fit knows; give by='step'")
         t = step - since.schedule_step if schedule.by == "step" else (epoch or 0.0) - since.schedule_epoch
         lr = schedule(t) if schedule.monitor is None else self._monitored(schedule, schedule.monitor, since, t)
         if not (isinstance(lr, numbers.Real) and math.isfinite(lr) and lr >= 0):

@@ -122,7 +122,7 @@ class Segments:
         return namespace(x).reshape(x[e.start : e.stop], e.shape) if self.packs else x
 
     def pack_slots(self, tree: SlotTree, params: Sequence[Array]) -> tuple[Slots, ...]:
-        """The optimizers' memory by segment; new for a segment of which a parameter has none that fits."""
+        """The optimizers' memory by segment; new for a whole segment if one of its parameters has none."""
         packed = []
         for segment, p in zip(self.segments, params, strict=True):
             rule = segment.optimizer

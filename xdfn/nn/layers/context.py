@@ -1,15 +1,16 @@
-"""What layers are given and what they give back, in words for the types."""
+"""Names for the types of a layer's arguments and results."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xdfn.backend import Array, Gradient, Host, random
+from xdfn.core.tree import Tree
 
 __all__ = ["Context"]
 
-Params = dict[str, Array]  # what training moves, by name
-Buffers = dict[str, Array]  # what training updates without a gradient
+Params = dict[str, Array]  # by name; an optimizer updates them
+Buffers = dict[str, Array]  # by name; a layer updates them itself, without a gradient
 Gradients = dict[str, Gradient]  # an array, or a pair (A, B) that stands for the product A B
-Cache = Any  # what a layer's `apply` leaves for its `pullback`
+Cache = Tree  # of a layer's own shape: its `apply` leaves it for its `pullback`
 
 Drawn = tuple[dict[str, Host], dict[str, Host], int]  # of `init`: parameters, buffers, number of outputs
 Applied = tuple[Array, Cache, Buffers]  # of `apply`: outputs, cache, buffers after the batch
@@ -17,14 +18,14 @@ Pulled = tuple[Array | None, Gradients]  # of `pullback`: the gradients at the i
 
 
 class Context(NamedTuple):
-    """What a layer is told in training beyond its input. At inference there is no context.
+    """A layer's knowledge of the training step beyond its input. At inference there is no context.
 
     Attributes
     ----------
     key : (int32, int32)
-        Where this layer's random bits of this step come from (`random.uniform_bits`).
+        The key of this layer's random bits in this step (`random.uniform_bits`).
     weight : float or array (n,), optional
-        The weights of the rows, as the loss gets them; None where all rows are alike.
+        The weights of the rows, as the loss gets them; None where all are equal.
     share : float
         The rows of this batch as a share of those of a full one.
     training : bool

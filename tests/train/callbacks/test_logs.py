@@ -1,0 +1,64 @@
+import csv
+
+import pytest
+from fits import classifier, two_layers
+
+from xdfn import DFN, Checkpoint, CSVLog, ProgressBar
+
+
+def test_logs(data, tmp_path, capsys):
+    X, y = data
+    path = tmp_path / "log.csv"
+    callbacks = ["learning_rate_log", CSVLog(str(path))]
+    model = DFN(8, 2, optimizer="sgd(lr='step(0.1, 2)')", seed=0)
+    model.fit(X, y, 2, validation_data=(X, y), metrics="accuracy", callbacks=callbacks)
+    model.save(tmp_path / "m.npz")
+    DFN.load(tmp_path / "m.npz").fit(X, y, 1, validation_data=(X, y), metrics="accuracy", callbacks=callbacks)
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["epoch", "loss", "val_loss", "val_accuracy", "lr"]
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3"]
+    assert [float(row[1]) for row in rows[1:3]] == model.history["loss"]
+    assert [float(row[4]) for row in rows[1:]] == pytest.approx([0.1, 0.1, 0.01])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert f"val_accuracy: {model.history['val_accuracy'][0]:.4g} lr: 0.1" in lines[0]
+
+
+@pytest.mark.parametrize(("batches", "total"), [(False, "3/3"), (True, "9/9")])
+def test_a_progress_bar(batches, total, data, capsys):
+    pytest.importorskip("tqdm")
+    X, y = data
+    DFN(8, 2, seed=0).fit(X, y, 3, 64, None, callbacks=[ProgressBar(batches)], validation_data=(X, y))
+    err = capsys.readouterr().err
+    assert total in err
+    assert "val_loss=0.69" in err
+
+
+def test_a_log_of_other_values_is_refused(data, tmp_path):
+    X, y = data
+    log = str(tmp_path / "l.csv")
+    model = two_layers().fit(X, y, 1, 64, None, callbacks=[CSVLog(log)])
+    with pytest.raises(ValueError, match="has the columns epoch,loss, not epoch,loss,val_loss"):
+        model.fit(X, y, 1, 64, None, callbacks=[CSVLog(log)], validation_data=(X, y))
+    for callback in (CSVLog(str(tmp_path)), Checkpoint(str(tmp_path))):
+        with pytest.raises(ValueError, match="is a folder"):
+            model.fit(X, y, 1, 64, None, callbacks=[callback])
+    assert len(model.history["loss"]) == 1
+
+
+def test_what_is_printed(blobs, capsys):
+    classifier().fit(*blobs, 2, 100)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("[Epoch 1] Avg. loss: ")
+    assert "Delta: inf (0.0" in lines[0]
+    assert lines[1].startswith("[Epoch 2]")
+    model = classifier()
+    model.fit(*blobs, 1, 128, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" Train loss")[0] for line in lines[:3]] == [f"\t[Batch {i}/3]" for i in (1, 2, 3)]
+    assert lines[0].endswith("s/batch)")
+    quiet = classifier().fit(*blobs, 1, 128, verbose=None)
+    assert capsys.readouterr().out == ""
+    assert quiet.history == model.history
