@@ -93,3 +93,10 @@ def backend(request):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20261122)
+
+
+@pytest.fixture
+def blobs(rng):
+    """Three classes of points around corners."""
+    y = rng.integers(0, 3, 300)
+    return rng.normal(size=(300, 4)) + 3 * np.eye(3, 4)[y], y

@@ -17,8 +17,10 @@ def steps_of(model, X, y, order, size):
     workspace = step.workspace(state)
     engine, batches, shape = choose_engine(step, workspace), Batches(X, y, None, order, size), BatchShape()
 
+    backup = state.copied(None)  # to which a recording that fails goes back
+
     def run(state):
-        taken = engine.run(state, batches, shape, state.copied(None))
+        taken = engine.run(state, batches, shape, backup)
         if taken is not None:
             return taken[0]
         for x, t, weight in batches:

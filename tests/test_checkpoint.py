@@ -1,11 +1,17 @@
+import copy
 import json
 
 import numpy as np
 import pytest
 from parts import OPTIMIZERS
 
-from xdfn import DFN, ActivationBase, Dropout, FullyConnected, register
+from xdfn import DFN, SGD, ActivationBase, Adam, Dropout, FullyConnected, register
 from xdfn.backend import place
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(50, 4)), rng.integers(0, 3, 50)
 
 
 def model(optimizer="adam(lr=0.01)"):
@@ -15,11 +21,6 @@ def model(optimizer="adam(lr=0.01)"):
         FullyConnected(3, "affine", "he_normal", "momentum(0.1, 0.9)"),
     ]
     return DFN(layers=layers, optimizer=optimizer, seed=1)
-
-
-@pytest.fixture
-def data(rng):
-    return rng.normal(size=(50, 4)), rng.integers(0, 3, 50)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -110,3 +111,61 @@ def test_an_unregistered_part_is_refused_and_the_old_file_stays(data, tmp_path):
     register(Cube)
     m.save(path)
     assert (DFN.load(path).predict(data[0]) == m.predict(data[0])).all()
+
+
+@pytest.fixture
+def rows(rng):
+    return rng.normal(size=(64, 4)), rng.integers(0, 3, 64)
+
+
+@pytest.mark.parametrize("given", [None, Adam, Adam(0.5), "adam(lr=0.5)"])
+def test_whatever_was_given_as_optimizer_is_saved(rows, tmp_path, given):
+    m = DFN(8, 3, optimizer=given, init_w="he_normal", seed=0).fit(*rows, 1, 32, verbose=None)
+    m.save(tmp_path / "m.npz")
+    again = DFN.load(tmp_path / "m.npz")
+    assert repr(again) == repr(m)
+    again.optimizer = "sgd(lr=0.125)"  # its layers still have none of their own
+    assert again.layers["FC1"].optimizer == SGD(0.125)
+
+
+def plain(optimizer="adam(lr=0.01)", seed=0):
+    layers = [FullyConnected(8, "tanh", "he_normal"), Dropout(0.2), FullyConnected(3, "affine", "he_normal")]
+    return DFN(layers=layers, optimizer=optimizer, seed=seed)
+
+
+def test_saving_where_one_cannot(rows, tmp_path):
+    m = plain().fit(*rows, 1, 32, verbose=None)
+    with pytest.raises(FileNotFoundError, match=r"folder of '.*none/m.npz' does not exist"):
+        m.save(str(tmp_path / "none" / "m.npz"))
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        m.save(tmp_path)
+
+
+def test_a_file_that_was_changed_is_refused(rows, tmp_path):
+    import json
+
+    m = plain().fit(*rows, 1, 32, verbose=None)
+    m.save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        good = dict(file)
+    meta = json.loads(good["xdfn.json"].tobytes())
+
+    def attempt(change_meta=None, **arrays):
+        changed = copy.deepcopy(meta)
+        (change_meta or (lambda _: None))(changed)
+        kept = {k: v for k, v in {**good, **arrays}.items() if v is not None}
+        kept["xdfn.json"] = np.frombuffer(json.dumps(changed).encode(), np.uint8)
+        np.savez(tmp_path / "bad.npz", **kept)
+        return DFN.load(tmp_path / "bad.npz")
+
+    assert attempt(lambda d: d["state"].update(predict="x")).predict(rows[0]).shape == (64,)
+    for change in (
+        lambda: attempt(lambda d: d.pop("given")),
+        lambda: attempt(lambda d: d["layers"].update(FC1="__import__('os')")),
+        lambda: attempt(lambda d: d["sizes"].update(FC9=[1, 2])),
+        lambda: attempt(lambda d: d["state"].pop("_step")),
+        lambda: attempt(**{"params/FC1/W": None}),
+        lambda: attempt(**{"params/FC1/W": np.ones((1, 8))}),
+    ):
+        with pytest.raises(ValueError, match=r"damaged|expected a name|expected arrays"):
+            change()

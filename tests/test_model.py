@@ -1,21 +1,9 @@
-import ast
-
 import numpy as np
 import pytest
+from fits import classifier, tanh_network
 
-from xdfn import DFN, Adam, CrossEntropy, Dropout, FullyConnected, Softmax, SquaredError
+from xdfn import DFN, Adam, FullyConnected, SquaredError
 from xdfn.backend import place
-
-
-@pytest.fixture
-def blobs(rng):
-    y = rng.integers(0, 3, 300)
-    return rng.normal(size=(300, 4)) + 3 * np.eye(3, 4)[y], y
-
-
-def classifier(seed=0, **more):
-    layers = [FullyConnected(16, "relu", "he_uniform"), FullyConnected(3, "affine", "glorot_uniform")]
-    return DFN(layers=layers, optimizer="adam(lr=0.01)", seed=seed, **more)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "bool"])
@@ -125,38 +113,6 @@ def test_the_loss_curve_is_that_of_scikit_learn(rng):
     np.testing.assert_allclose(model.history["loss"], theirs.loss_curve_[1:], rtol=1e-9)
 
 
-def test_fit_evaluate_fit_is_right(backend, blobs):
-    X, y = backend.array(blobs[0]), backend.array(blobs[1])
-    whole, parts = classifier(), classifier()
-    whole.fit(X, y, 4, 64, verbose=None)
-    parts.fit(X, y, 2, 64, verbose=None)
-    parts.evaluate(X, y)
-    parts.predict(X)
-    parts.fit(X, y, 2, 64, verbose=None)
-    assert whole.history == parts.history
-    assert all(layer.X == [] for layer in parts.layers.values())
-
-
-def test_fit_and_the_notebooks_steps_mix(backend, blobs):
-    """A hand-written loop over forward, backward and update is what fit does, and either goes on from the other."""
-    x, y = blobs[0][:64], np.eye(3)[blobs[1][:64]]
-    X, Y = backend.array(x), backend.array(y)
-    by_fit, by_hand = (DFN(5, 3, optimizer="sgd(lr=0.1)", init_w="glorot_normal", seed=4) for _ in range(2))
-    by_fit.fit(X, Y, 3, 64, verbose=None)
-    for _ in range(2):
-        out, Xs = by_hand.forward(X)
-        assert Xs.keys() == by_hand.layers.keys()
-        grad = CrossEntropy.grad(Y, by_hand.loss.link(out))
-        dX, dXs = by_hand.backward(grad)
-        assert dX.shape == X.shape
-        assert dXs["FC2"] is grad
-        by_hand.update()
-    by_hand.fit(X, Y, 1, 64, verbose=None)
-    for name in ("FC1", "FC2"):
-        W, V = (backend.numpy(m.layers[name].params["W"]) for m in (by_fit, by_hand))
-        np.testing.assert_allclose(W, V, rtol=1e-9)
-
-
 def test_weights_set_by_hand_are_the_truth(backend, blobs):
     X = backend.array(blobs[0][:5])
     model = classifier().initialize(X)
@@ -194,51 +150,6 @@ def test_a_layers_own_optimizer_overrides_the_models(blobs):
     assert (model.layers["FC2"].params["W"] != before["FC2"]).any()
 
 
-@pytest.mark.parametrize("rows", [1, 5, 64, 65])
-def test_any_number_of_rows_and_a_batch_larger_than_them(backend, blobs, rows):
-    X, y = backend.array(blobs[0][:rows]), backend.array(blobs[1][:rows])
-    model = classifier().fit(X, y, 2, 64, verbose=None)
-    assert tuple(model.predict(X).shape) == (rows,)
-    assert len(model.history["loss"]) == 2
-
-
-def test_the_mean_loss_weighs_a_short_last_batch(blobs):
-    """With a learning rate of 0 the mean over the batches is the mean over the rows."""
-    X, y = blobs[0][:70], blobs[1][:70]
-    model = classifier().initialize(X)
-    for layer in model.layers.values():
-        layer.optimizer.lr = 0.0
-    model.fit(X, y, 1, 64, verbose=None)
-    expected = CrossEntropy.loss(y, model.predict_proba(X))
-    assert model.history["loss"][0] == pytest.approx(expected, rel=1e-12)
-
-
-def test_prediction_does_not_depend_on_how_it_is_cut(backend, rng):
-    X = rng.normal(size=(9000, 4))  # more than two pieces
-    model = classifier().initialize(backend.array(X))
-    whole = backend.numpy(model.predict_proba(backend.array(X)))
-    part = backend.numpy(model.predict_proba(backend.array(X[5000:5001])))
-    np.testing.assert_allclose(whole[5000:5001], part, rtol=1e-12)
-    assert whole.shape == (9000, 3)
-
-
-def test_what_is_printed(blobs, capsys):
-    classifier().fit(*blobs, 2, 100)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("[Epoch 1] Avg. loss: ")
-    assert "Delta: inf (0.0" in lines[0]
-    assert lines[1].startswith("[Epoch 2]")
-    model = classifier()
-    model.fit(*blobs, 1, 128, verbose=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" Train loss")[0] for line in lines[:3]] == [f"\t[Batch {i}/3]" for i in (1, 2, 3)]
-    assert lines[0].endswith("s/batch)")
-    quiet = classifier().fit(*blobs, 1, 128, verbose=None)
-    assert capsys.readouterr().out == ""
-    assert quiet.history == model.history
-
-
 def test_moving_a_model(backend, blobs):
     X, y = backend.array(blobs[0]), backend.array(blobs[1])
     there = classifier().fit(X, y, 2, 64, verbose=None)
@@ -252,35 +163,6 @@ def test_moving_a_model(backend, blobs):
     back = here.to(X)
     assert place(back.layers["FC1"].params["W"]) == place(X)
     np.testing.assert_allclose(backend.numpy(back.predict_proba(X)), backend.numpy(again.predict_proba(X)), rtol=1e-7)
-
-
-def test_summary_and_repr():
-    model = DFN(
-        layers=[
-            FullyConnected(16, "relu", "he_uniform"),
-            Dropout(0.2),
-            FullyConnected(3, "affine", "zeros", "sgd"),
-            Softmax(),
-        ],
-        optimizer="adam",
-        seed=7,
-    )
-    assert "?" in model.summary()
-    model.initialize(np.zeros((1, 4)))
-    rows = [line.split() for line in model.summary().splitlines()]
-    assert [row[0] for row in rows] == ["layer", "FC1", "Dropout1", "FC2", "Softmax1", "total"]
-    assert [row[-1] for row in rows[1:]] == ["80", "0", "51", "0", "131"]
-    assert rebuilt(repr(model)).initialize(np.zeros((1, 4))).summary() == model.summary()
-    assert (
-        repr(DFN(5, 2, seed=3))
-        == "DFN(5, 2, optimizer='sgd(lr=0.01)', init_w='std_normal', loss='CrossEntropy', seed=3)"
-    )
-
-
-def rebuilt(text):
-    """The model that a repr describes, its arguments read as literals."""
-    call = ast.parse(text, mode="eval").body
-    return DFN(**{keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords})
 
 
 BAD_CALLS = [
@@ -314,12 +196,6 @@ def test_a_bad_call_gets_a_clear_error_and_changes_nothing(blobs, call, says):
     model.fit(*blobs, 1, 64, verbose=None)
     twin.fit(*blobs, 1, 64, verbose=None)
     assert model.history == twin.history
-
-
-def test_prediction_before_fit_says_so(blobs):
-    for call in (lambda m: m.predict(blobs[0]), lambda m: m.predict_proba(blobs[0]), lambda m: m.evaluate(*blobs)):
-        with pytest.raises(ValueError, match="no parameters yet: call fit"):
-            call(classifier())
 
 
 def test_arrays_of_two_places_say_so(backend, blobs):
@@ -356,51 +232,11 @@ def test_a_bad_model_is_refused_at_once(make, says):
         make()
 
 
-def test_a_divergence_keeps_the_last_finite_state(backend, blobs):
-    X, y = backend.array(blobs[0] * 100), backend.array(blobs[0])
-    model = DFN(
-        layers=[FullyConnected(4, "affine", "he_uniform")], loss="squared_error", optimizer="sgd(lr=1e-5)", seed=0
-    )
-    model.fit(X, y, 2, 64, verbose=None)
-    before, history = backend.numpy(model.layers["FC1"].params["W"]).copy(), list(model.history["loss"])
-    model.layers["FC1"].optimizer.lr = 10.0
-    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d+.*smaller learning rate"):
-        model.fit(X, y, 500, 64, verbose=None)
-    W = backend.numpy(model.layers["FC1"].params["W"])
-    assert np.isfinite(W).all()
-    assert np.isfinite(model.history["loss"]).all()
-    assert model.history["loss"][:2] == history
-    if len(model.history["loss"]) == 2:
-        assert (before == W).all()
-    model.layers["FC1"].optimizer.lr = 0.0
-    model.fit(X, y, 1, 64, verbose=None)
-
-
-@pytest.mark.parametrize("recorded", [False, True])
-def test_an_interrupt_keeps_the_last_finished_epoch(blobs, monkeypatch, recorded):
-    from xdfn.backend._recorder import Replay
-    from xdfn.train import engine
-    from xdfn.train.step import TrainStep
-
-    where, what = (Replay if recorded else TrainStep), "__call__"
-    if not recorded:
-        monkeypatch.setattr(engine, "WARMUP_STEPS", 10**9)
-    model, twin = classifier(), classifier()
-    steps = iter(range(10**6))
-    step = getattr(where, what)
-
-    def interrupted(self, *args):
-        if next(steps) == (4 if recorded else 13):  # in the middle of the third epoch
-            raise KeyboardInterrupt
-        return step(self, *args)
-
-    monkeypatch.setattr(where, what, interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(*blobs, 5, 64, verbose=None)
-    monkeypatch.undo()
-    twin.fit(*blobs, 2, 64, verbose=None)
-    assert model.history == twin.history
-    model.fit(*blobs, 2, 64, verbose=None)
-    twin.fit(*blobs, 2, 64, verbose=None)
-    assert model.history == twin.history
-    assert (model.layers["FC1"].params["W"] == twin.layers["FC1"].params["W"]).all()
+@pytest.mark.parametrize(
+    ("name", "value"), [("ema", 1.0), ("ema", -0.1), ("clip_norm", 0), ("clip_value", -1), ("clip_norm", "x")]
+)
+def test_bad_values_are_said(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number"):
+        tanh_network(**{name: value})
+    with pytest.raises(ValueError, match=f"{name} must be a number"):
+        setattr(tanh_network(), name, value)

@@ -6,7 +6,7 @@ optim      optimizers and schedules
 nn         activations, initialisers, losses, regularisers, layers; the network
 notebook   the teaching notebook's style
 train      from `fit` to the step: begin with train/loop.py
-model      `DFN`; inference, by_hand: its other halves; checkpoint: its files
+model      `DFN`; inference, custom_loop: its other halves; checkpoint: its files
 inspect    summary, gradient check, search of a learning rate
 """
 

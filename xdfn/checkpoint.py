@@ -15,13 +15,13 @@ from xdfn.backend import HOST, Host, Place, put, to_numpy, to_place
 from xdfn.core.tree import Tree, flatten, merge_arrays, split_arrays, unflatten
 from xdfn.nn.layers.base import LayerBase, layers, named
 from xdfn.nn.losses import ObjectiveBase, losses
-from xdfn.notebook import load_params
+from xdfn.notebook import accept_params, makes_own_params
 from xdfn.train.memory import Memory, TrainedParams
 
 FORMAT = 1
 _META = "xdfn.json"
 _TREES = ("params", "buffers", "slots", "averages", "callbacks")
-_STATE = {  # the names in the file, and the fields of Memory
+_STATE = {  # the names that format 1 has for the fields of Memory
     "_seed": "seed",
     "_step": "step",
     "_epoch": "epoch",
@@ -108,9 +108,10 @@ def _load_layers(tree: dict[str, Tree], meta: dict[str, Tree]) -> dict[str, Laye
             layer.inherit(layer.optimizer)
     for name, (n_in, n_out) in meta["sizes"].items():
         layer = loaded[name]
-        layer.params = TrainedParams(tree["params"].get(name, {}))
+        layer.params = TrainedParams(tree["params"].get(name, {}), Memory().revision)
         layer.buffers = tree["buffers"].get(name, {})
-        load_params(layer, n_in, n_out)
+        accept = accept_params if makes_own_params(layer) else type(layer).load_params
+        accept(layer, n_in, n_out)
     return loaded
 
 

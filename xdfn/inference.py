@@ -14,13 +14,13 @@ from xdfn.nn.network import LayerTree, Network
 from xdfn.nn.targets import one_hot
 from xdfn.notebook import adapt
 from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights, spans
-from xdfn.train.evaluation import PIECE, Evaluation, MeanLoss
+from xdfn.train.evaluation import ROWS_AT_ONCE, Evaluation, MeanLoss
 from xdfn.train.memory import Memory
 from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
 from xdfn.train.plan import ModelConfig, averaged
 
 
-class Inference(NamedTuple):
+class FrozenNetwork(NamedTuple):
     """A network with the parameters that it answers with.
 
     Attributes
@@ -54,10 +54,10 @@ class Inference(NamedTuple):
         contexts = None
         if sample is not None:
             contexts = [
-                Context(layer.keys(self.seed, i, *sample), training=False) if layer.draws else None
+                Context(layer.random_key(self.seed, i, *sample), training=False) if layer.draws else None
                 for i, layer in enumerate(self.network.layers)
             ]
-        for start, stop in spans(X.shape[0], PIECE):
+        for start, stop in spans(X.shape[0], ROWS_AT_ONCE):
             yield self.network.infer(self.params, self.buffers, self.inputs(X[start:stop, ...]), contexts)
 
     def map(self, function: Callable[[Array], Array], X: Array) -> Array:
@@ -70,7 +70,7 @@ class Inference(NamedTuple):
         """Mean and standard deviation of the predictions of a network with layers that draw."""
         xp, pieces = namespace(X), []
         with computing(X):
-            for start, stop in spans(X.shape[0], PIECE):
+            for start, stop in spans(X.shape[0], ROWS_AT_ONCE):
                 mean, squares = self._moments(X[start:stop, ...], n_samples, start)
                 pieces.append((mean, xp.sqrt(squares / n_samples)))
             mean, spread = (x[0] if len(x) == 1 else xp.concat(x) for x in zip(*pieces, strict=True))
@@ -123,7 +123,7 @@ class Inference(NamedTuple):
         return dx
 
 
-def inference(config: ModelConfig, memory: Memory, like: Array) -> Inference:
+def freeze(config: ModelConfig, memory: Memory, like: Array) -> FrozenNetwork:
     """The network of an initialised model for inputs like these, with the moving averages where there are any.
 
     Raises
@@ -132,12 +132,12 @@ def inference(config: ModelConfig, memory: Memory, like: Array) -> Inference:
         Parameters that were assigned and do not fit, or that are elsewhere.
     """
     params = check_params(config.layers, like, memory.dtype)
-    if config.extras.ema is not None:
+    if config.step_options.ema is not None:
         params = averaged(params, memory, config.layers)
     layers = dict(config.layers)
     network = Network([adapt(layer) for layer in layers.values()], config.loss)
     buffers = [layer.buffers for layer in layers.values()]
-    return Inference(layers, network, params, buffers, getattr(namespace(like), memory.dtype), memory.seed or 0)
+    return FrozenNetwork(layers, network, params, buffers, getattr(namespace(like), memory.dtype), memory.seed or 0)
 
 
 class Predictor:
@@ -150,12 +150,12 @@ class Predictor:
         """What the model is."""
         raise NotImplementedError
 
-    def _inference(self, X: Array, name: str = "X") -> Inference:
+    def _frozen(self, X: Array, name: str = "X") -> FrozenNetwork:
         """The network, for inputs like X."""
         config = self.config()
         config.require_initialized()
         check_inputs(X, config.n_in, name)
-        return inference(config, self._memory, X)
+        return freeze(config, self._memory, X)
 
     def _shaped(self, prediction: Array) -> Array:
         """(n, 1) as (n,) where the targets were (n,)."""
@@ -202,16 +202,16 @@ class Predictor:
         ((5, 3), True)
         """
         if samples is None:
-            return self._shaped(self._inference(X).map(self.loss.decide, X))
+            return self._shaped(self._frozen(X).map(self.loss.decide, X))
         n_samples = integer("samples", samples, 2)
         if not any(layer.draws for layer in self.config().layers.values()):
             raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
-        mean, spread = self._inference(X).sample(X, n_samples)
+        mean, spread = self._frozen(X).sample(X, n_samples)
         return self._shaped(mean), self._shaped(spread)
 
     def predict_proba(self, X: Array) -> Array:
         """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
-        return self._shaped(self._inference(X).map(self.loss.link, X))
+        return self._shaped(self._frozen(X).map(self.loss.link, X))
 
     def evaluate(
         self,
@@ -236,7 +236,7 @@ class Predictor:
             What to measure instead, such as ``"f1"``; ``"loss"`` is the mean loss.
         sample_weight : array (n,), optional
         """
-        answers = self._inference(X_test, "X_test")
+        answers = self._frozen(X_test, "X_test")
         self._check_targets(X_test, y_test)
         what: MetricBase
         if metric is None:
@@ -267,7 +267,7 @@ class Predictor:
         >>> {name: a.shape for name, a in model.activations(np.zeros((5, 4))).items()}
         {'FC1': (5, 8), 'FC2': (5, 3)}
         """
-        return self._inference(X).activations(X)
+        return self._frozen(X).activations(X)
 
     def input_gradients(self, X: Array, y: Array | None = None, *, output: int | None = None) -> Array:
         """How the network answers to its inputs X (n, n_in), at inference: an array like X.
@@ -289,7 +289,7 @@ class Predictor:
         >>> model.input_gradients(np.zeros((1, 2)))
         array([[3., 3.]])
         """
-        answers, n_out = self._inference(X), self.config().n_out
+        answers, n_out = self._frozen(X), self.config().n_out
         if y is not None and output is None:
             self._check_targets(X, y)
         elif y is not None or (output is None and n_out > 1):

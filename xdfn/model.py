@@ -7,11 +7,11 @@ from typing import Self, cast
 
 from xdfn import checkpoint
 from xdfn.backend import Array, computing, real_name, resolve_place, to_place
-from xdfn.by_hand import StepsByHand
 from xdfn.core.fields import Field, SetOnce, integer, optional_number_field
 from xdfn.core.part import config_key
 from xdfn.core.registry import Spec
 from xdfn.core.tree import Tree, tree_map
+from xdfn.custom_loop import CustomLoop
 from xdfn.inference import Predictor
 from xdfn.inspect.summary import Described
 from xdfn.nn.initializers import InitializerBase, initializers
@@ -22,15 +22,16 @@ from xdfn.notebook import OptimizerInitializer
 from xdfn.optim.base import OptimizerBase
 from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
-from xdfn.train.memory import Memory, TrainedParams
+from xdfn.train.memory import Memory
 from xdfn.train.options import check_options, device_template
 from xdfn.train.plan import ModelConfig, make_params, make_plan
 from xdfn.train.session import Session
-from xdfn.train.step import Extras
+from xdfn.train.step import StepOptions
 
 __all__ = ["DFN"]
 
-State = tuple[Memory, Spec[OptimizerBase] | None, list[dict[str, object]]]  # and the attributes of each layer
+# what a fit changes: memory, optimizer, loss, layers, and the attributes of each layer
+UndoPoint = tuple[Memory, Spec[OptimizerBase] | None, ObjectiveBase, dict[str, LayerBase], list[dict[str, object]]]
 
 
 def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
@@ -39,7 +40,7 @@ def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
     return cast(Spec[InitializerBase], spec)
 
 
-class DFN(Predictor, StepsByHand, Described):
+class DFN(Predictor, CustomLoop, Described):
     """A deep feedforward network.
 
     Parameters
@@ -161,7 +162,7 @@ class DFN(Predictor, StepsByHand, Described):
     def config(self) -> ModelConfig:
         """What the model is, as training sees it."""
         self._share_optimizer()
-        return ModelConfig(self.layers, self.loss, Extras(self.clip_value, self.clip_norm, self.ema), self.history)
+        return ModelConfig(self.layers, self.loss, StepOptions(self.clip_value, self.clip_norm, self.ema), self.history)
 
     # -- training --
 
@@ -232,43 +233,53 @@ class DFN(Predictor, StepsByHand, Described):
         """
         if self._session is not None:
             raise ValueError("fit was called by a callback of the same model's fit; fit a copy.copy(model) there")
-        options = check_options(  # validate
+        # validate
+        options = check_options(
             n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
             metrics, callbacks, check_input, device,
         )  # fmt: skip
         check_inputs(X_train, self._first.n_in, "X_train")
-        like, before, complete = device_template(X_train, options.where), self._state, False
+        like = device_template(X_train, options.where)
+        before, complete = self._state, False
         self._memory = self._memory.copy()
         with computing(like):
             try:
+                # plan
                 self.initialize(like)
-                plan = make_plan(self.config(), self._memory, X_train, y_train, like, options)  # plan
+                plan = make_plan(self.config(), self._memory, X_train, y_train, like, options)
+                # run
                 self._session = Session(self, self._memory, plan)
-                train(self._session.begin(), self._session)  # run
+                train(self._session.begin(), self._session)
                 complete = True
             finally:
-                self._report(before, complete)  # report
+                # report
+                self._report(before, complete)
         return self
 
-    def _report(self, before: State, complete: bool) -> None:
+    def _report(self, before: UndoPoint, complete: bool) -> None:
         """After a fit: keep what the last good epoch left, or take all back if there was none; tell the callbacks."""
         session, self._session = self._session, None
-        if session is None or not (complete or session.epochs_done):
+        if session is None:
             self._state = before
-        else:
-            session.finish()
-            self._memory.callbacks = {} if complete else session.remembered()
-        if session is not None:
+            return
+        try:
+            if complete or session.epochs_done:
+                session.finish()
+                self._memory.callbacks = {} if complete else session.remembered()
+            else:
+                self._state = before
+        finally:
             session.end(complete)
 
     @property
-    def _state(self) -> State:
+    def _state(self) -> UndoPoint:
         """All that a fit changes, so that it can be taken back by assigning what was read before."""
-        return self._memory, self._optimizer, [dict(vars(layer)) for layer in self._layers.values()]
+        attributes = [dict(vars(layer)) for layer in self._layers.values()]
+        return self._memory, self._optimizer, self.loss, self._layers, attributes
 
     @_state.setter
-    def _state(self, state: State) -> None:
-        self._memory, self._optimizer, attributes = state
+    def _state(self, state: UndoPoint) -> None:
+        self._memory, self._optimizer, vars(self)["loss"], self._layers, attributes = state
         for layer, of_layer in zip(self._layers.values(), attributes, strict=True):
             vars(layer).clear()
             vars(layer).update(of_layer)
@@ -314,8 +325,7 @@ class DFN(Predictor, StepsByHand, Described):
         ]
         self._memory.to(where)
         for layer, (params, buffers) in zip(self.layers.values(), moved, strict=True):
-            layer.params, layer.buffers = TrainedParams(params), buffers
-            layer.flush_gradients()
+            self._memory.leave(layer, params, buffers)
         return self
 
     def to_numpy(self) -> Self:

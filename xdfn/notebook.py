@@ -5,7 +5,6 @@ And here are the notebook's ways to make an activation, an optimizer or weights 
 
 import copy
 import inspect
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Params, Pul
 from xdfn.nn.layers.stateful import put_all
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
 from xdfn.optim.base import OptimizerBase, Rates, Slots, resolve_optimizer
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
 
 __all__ = ["ActivationInitializer", "OptimizerInitializer", "WeightInitializer"]
 
@@ -149,25 +145,20 @@ class NotebookOptimizer(OptimizerBase):
         return self.rule(fresh_copy(p), fresh_copy(g), self.name), ()  # copies, for the rule may keep them
 
 
-def initialize(layer: LayerBase, n_in: int, where: Place, dtype: object, rng: "Generator") -> None:
-    """Make a layer's parameters. A layer without `init` makes them itself when it first sees an input."""
-    if _has_apply(layer):
-        layer.initialize(n_in, where, dtype, rng)
-    else:
-        layer.n_out = layer.forward(where.xp.zeros((1, n_in), dtype=dtype, device=where.device)).shape[-1]
-        layer.n_in = n_in
-        layer.params, layer.buffers = put_all(layer.params, where, dtype), put_all(layer.buffers, where, dtype)
-        layer.finish_init()
+def makes_own_params(layer: LayerBase) -> bool:
+    """Whether a layer has `forward` and no `apply`: it makes its parameters itself when it first sees an input."""
+    return type(layer).apply is LayerBase.apply
 
 
-def load_params(layer: LayerBase, n_in: int, n_out: int) -> None:
-    """Take `layer.params` and `layer.buffers`, which came from elsewhere, as those of a layer for these sizes."""
-    if _has_apply(layer):
-        layer.load_params(n_in, n_out)
-    else:
-        layer.n_in, layer.n_out = n_in, n_out
-        layer.finish_init()
+def let_make_params(layer: LayerBase, n_in: int, where: Place, dtype: object) -> None:
+    """Show such a layer an input (1, n_in), and take the parameters that it makes."""
+    layer.n_out = layer.forward(where.xp.zeros((1, n_in), dtype=dtype, device=where.device)).shape[-1]
+    layer.n_in = n_in
+    layer.params, layer.buffers = put_all(layer.params, where, dtype), put_all(layer.buffers, where, dtype)
+    layer.finish_init()
 
 
-def _has_apply(layer: LayerBase) -> bool:
-    return type(layer).apply is not LayerBase.apply
+def accept_params(layer: LayerBase, n_in: int, n_out: int) -> None:
+    """Take what was assigned to `params` and `buffers` of such a layer as its own, for these sizes."""
+    layer.n_in, layer.n_out = n_in, n_out
+    layer.finish_init()

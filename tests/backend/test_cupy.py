@@ -41,7 +41,7 @@ def steps(model, X, y, n):
 
 
 # launches and matrix products of a step, the two takes of its batch included; in plain namespace code they would be
-# 34, 45, 61 and 34 (tests/test_traffic.py counts that)
+# 34, 45, 61 and 34 (tests/contracts/test_traffic.py counts that)
 BUDGETS = {"notebook, sgd": 14, "notebook, adam": 15, "dropout, adam": 22, "regression, rmsprop": 19}
 BUDGETS["all kinds of layers"] = 163  # eight layers, each written without a thought of launches
 

@@ -3,11 +3,8 @@
 import numpy as np
 import pytest
 
-from xdfn import Adam, OptimizerBase
+from xdfn import Tanh
 from xdfn import backend as door
-from xdfn.backend import _blas, _numpy
-from xdfn.optim.base import optimizers
-from xdfn.train.update import apply_rule
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -26,96 +23,67 @@ def test_subtracting_a_product(backend, rng, dtype, shapes):
     np.testing.assert_allclose(backend.numpy(out), expected, rtol=tolerance, atol=tolerance)
 
 
-def test_the_blas_of_numpy_is_found_or_refused(rng, monkeypatch):
-    a, b, out = (rng.normal(size=shape) for shape in ((90, 40), (40, 50), (90, 50)))
-    found = _blas.routine("gemm", "d") is not None
-    for x, y in ((a, b), (a.T.copy().T, b), (a, b.T.copy().T)):
-        result = out.copy()
-        assert _blas.add_product(result, x, y, -2.0) == found
-        if found:
-            np.testing.assert_allclose(result, out - 2 * (a @ b), rtol=1e-12, atol=1e-12)
-    x, y = rng.normal(size=(2, 20_000))
-    expected = 0.5 * x - 3 * y
-    assert _blas.add_scaled(0.5, x, -3.0, y) == (_blas.routine("axpby", "d") is not None)
-    if _blas.routine("axpby", "d"):
-        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-    assert not _blas.add_scaled(1.0, x[::2], 1.0, y[::2])
-    assert not _blas.add_scaled(1.0, x.astype("f4"), 1.0, y)
-    before = out.copy()
-    for x, y in ((a[:, ::2], b[::2]), (a.astype("f4"), b.astype("f4")), (a.astype("i4"), b)):  # not for BLAS
-        assert not _blas.add_product(out, x, y, -1.0)
-    monkeypatch.setattr(_blas, "_NAMES", ("nowhere_{}",))
-    assert _blas.routine.__wrapped__("gemm", "d") is None
-    assert _blas.routine.__wrapped__("axpby", "d") is None
-    assert np.array_equal(out, before)
+def test_gradients_as_arrays_and_as_pairs(backend, rng):
+    """(A, B) stands for A B, wherever a gradient goes."""
+    a, b, c = (rng.normal(size=shape) for shape in ((4, 3), (3, 2), (1, 2)))
+    pair, array = (backend.array(a), backend.array(b)), backend.array(c)
+    np.testing.assert_allclose(backend.numpy(door.product(pair)), a @ b, rtol=1e-12)
+    assert door.product(array) is array
+    vector = backend.numpy(door.concatenate([pair, array]))
+    np.testing.assert_allclose(vector, [*(a @ b).ravel(), *c.ravel()], rtol=1e-12)
+    if door.traits(array).writes:
+        out = door.fresh_copy(backend.array(np.zeros((4, 2))))
+        door.write(pair, out)
+        np.testing.assert_allclose(backend.numpy(out), a @ b, rtol=1e-12)
+        door.write(out, into := door.fresh_copy(out * 0))
+        assert (backend.numpy(into) == backend.numpy(out)).all()
 
 
-def test_numpys_short_ways_are_numpys(rng):
-    x = rng.normal(size=(5, 7)).astype("f4")
-    rows = np.asarray([3, 0, 3], "i4")
-    for name, args, kwargs in [
-        ("sum", (x,), {}),
-        ("sum", (x,), {"axis": -1, "keepdims": True}),
-        ("sum", (x > 0,), {"axis": 0}),
-        ("max", (x,), {"axis": -2, "keepdims": True}),
-        ("max", (x,), {}),
-        ("take", (x, rows), {"axis": 0}),
-        ("reshape", (x, (7, -1)), {}),
-        ("astype", (x, np.float64), {}),
-        ("exp", (x,), {}),
-    ]:
-        ours, theirs = getattr(_numpy, name)(*args, **kwargs), getattr(np, name)(*args, **kwargs)
-        assert ours.dtype == theirs.dtype
-        assert np.array_equal(ours, theirs)
-    assert _numpy.astype(x, np.float32, copy=False) is x
-    assert _numpy.linalg is np.linalg
-    with pytest.raises(AttributeError):
-        _numpy.nonsense  # noqa: B018
+@pytest.mark.parametrize("n", [5, 2**14])  # the second is long enough for BLAS
+def test_a_sum_of_two_multiples(backend, rng, n):
+    x, y = rng.normal(size=(2, n))
+    there = door.fresh_copy(backend.array(y))
+    result = door.axpby(0.25, backend.array(x), -3.0, there)
+    np.testing.assert_allclose(backend.numpy(result), 0.25 * x - 3 * y, rtol=1e-12, atol=1e-12)
+    if door.traits(there).writes:
+        assert result is there
+    one = door.axpby(0.25, backend.array(x), 1.0, door.fresh_copy(backend.array(y)))
+    np.testing.assert_allclose(backend.numpy(one), 0.25 * x + y, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("spec", [str(cls(lr=0.01)) for cls in optimizers.classes])
-def test_an_optimizer_in_numpy_is_the_whole(spec, rng, monkeypatch):
-    rule = optimizers.resolve(spec)
-    p, g = (rng.normal(size=1000).astype("f4") for _ in range(2))
-    whole, slots = rule.apply(p.copy(), g.copy(), rule.init_slots(p), rule.rates(1))
-    monkeypatch.setattr(_numpy, "IN_CACHE", 64)
-    q, memory = p.copy(), rule.init_slots(p)
-    moved, after = apply_rule(rule, q, g.copy(), memory, rule.rates(1), None)
-    assert moved is q
-    assert all(a is b for a, b in zip(after, memory, strict=True))
-    assert np.array_equal(moved, whole)
-    assert all(np.array_equal(a, b) for a, b in zip(after, slots, strict=True))
+def test_small_arrays_and_rows(backend, rng):
+    x, y, rows = rng.normal(size=(6, 2)), rng.integers(0, 3, 6), np.asarray([4, 0, 4], "int32")
+    X = backend.array(x)
+    for made in (door.arange(5, X), door.counted(5, X)):
+        assert backend.numpy(made).tolist() == [0, 1, 2, 3, 4]
+        assert backend.numpy(made).dtype == np.int32
+        assert door.place(made) == door.place(X)
+    assert backend.numpy(door.ones_row(X)).tolist() == [[1.0] * 6]
+    assert backend.numpy(door.sign(X)).tolist() == np.sign(x).tolist()
+    assert (backend.numpy(door.take(X, backend.array(rows))) == x[rows]).all()
+    batch = door.take_rows(X, backend.array(y), backend.array(rows))
+    assert (backend.numpy(batch[0]) == x[rows]).all()
+    assert (backend.numpy(batch[1]) == y[rows]).all()
 
 
-def test_an_optimizer_that_makes_new_arrays_and_keeps_the_gradient(backend, rng):
-    class Delayed(OptimizerBase):
-        slots = ("g",)
+@pytest.mark.parametrize("whole", [False, True])
+def test_new_values_element_by_element(backend, rng, whole):
+    p, g = rng.normal(size=(2, 7))
 
-        def __init__(self, lr=0.1):
-            self.lr = lr
+    def function(p, g, lr):
+        return (p - lr * g,)
 
-        def apply(self, p, g, slots, rates):
-            return p - rates[0] * slots[0], (g,)
-
-    p, g = backend.array(np.ones(5), "f4"), door.fresh_copy(backend.array(np.full(5, 2.0), "f4"))
-    rule = Delayed()
-    q, slots = apply_rule(rule, door.fresh_copy(p), g, rule.init_slots(p), (0.1,), None)
-    assert backend.numpy(q).tolist() == [1.0] * 5
-    if door.traits(g).writes:
-        g *= 7  # the next step's gradient
-    q, slots = apply_rule(rule, q, g, slots, (0.1,), None)
-    np.testing.assert_allclose(backend.numpy(q), 0.8, rtol=1e-6)
+    given = door.fresh_copy(backend.array(p))
+    result, *_ = door.elementwise(("of the test",), function, given, backend.array(g), numbers=(0.5,), whole=whole)
+    np.testing.assert_allclose(backend.numpy(result), p - 0.5 * g, rtol=1e-12)
+    assert (result is given) == door.traits(given).writes
 
 
-def test_own_rules_get_the_whole_vector(rng, monkeypatch):
-    class Normed(OptimizerBase):
-        def __init__(self, lr=0.1):
-            self.lr = lr
-
-        def apply(self, p, g, slots, rates):
-            return p - rates[0] * g / np.sqrt((g * g).sum()), slots
-
-    monkeypatch.setattr(_numpy, "IN_CACHE", 4)
-    p, g = np.zeros(10), np.ones(10)
-    np.testing.assert_allclose(apply_rule(Normed(), p, g, (), (0.1,), None)[0], -0.1 / np.sqrt(10))
-    assert Adam().elementwise
+def test_an_activation_after_a_bias(backend, rng):
+    z, b, da = rng.normal(size=(4, 3)), rng.normal(size=(1, 3)), rng.normal(size=(4, 3))
+    g = Tanh()
+    shifted, a = door.bias_activation(g, door.fresh_copy(backend.array(z)), backend.array(b))
+    np.testing.assert_allclose(backend.numpy(shifted), z + b, rtol=1e-12)
+    np.testing.assert_allclose(backend.numpy(a), np.tanh(z + b), rtol=1e-12)
+    dz = door.activation_pullback(g, shifted, a, backend.array(da))
+    np.testing.assert_allclose(backend.numpy(dz), (1 - np.tanh(z + b) ** 2) * da, rtol=1e-10, atol=1e-13)

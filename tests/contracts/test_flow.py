@@ -1,5 +1,5 @@
-"""A fit goes down the floors: model, train, nn, backend. Calls go up through named doors alone, and the rows of the user
-are seen on the way down only.
+"""A fit goes down the floors: model, train, nn, backend. Calls go up through named doors alone, and the rows of the
+user are seen on the way down only.
 """
 
 import sys
@@ -13,7 +13,7 @@ from xdfn import DFN, Callback, Dropout, FullyConnected, model
 from xdfn.train import loop
 
 PACKAGE = str(Path(xdfn.__file__).parent)
-FLOORS = ["core", "backend", "optim", "nn", "notebook", "train", "inference", "by_hand", "inspect", "model"]
+FLOORS = ["core", "backend", "optim", "nn", "notebook", "train", "inference", "custom_loop", "inspect", "model"]
 # caller, callee: a session hands the model to callbacks, which may look at it; and it asks what the model is after them
 DOORS = {("train.session", "model.config")}
 # the modules below training that call functions which they are handed, or constructors: they know no more of these

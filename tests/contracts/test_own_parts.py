@@ -9,7 +9,6 @@ from xdfn import (
     DFN,
     SGD,
     ActivationBase,
-    CrossEntropy,
     FullyConnected,
     InitializerBase,
     LayerBase,
@@ -17,9 +16,7 @@ from xdfn import (
     OptimizerBase,
     ReLU,
     Sigmoid,
-    SquaredError,
     check_gradients,
-    minibatch,
     register,
 )
 
@@ -31,20 +28,6 @@ LIBRARIES = [
         marks=pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed"),
     ),
 ]
-
-
-@pytest.fixture
-def data(rng):
-    X = rng.uniform(-1, 1, (64, 3))
-    return X, X @ rng.normal(size=(3, 2))
-
-
-def network(*layers, optimizer="sgd(lr=0.1)", loss="squared_error"):
-    return DFN(layers=list(layers), optimizer=optimizer, loss=loss, seed=1)
-
-
-def losses(model, X, y, *, epochs=3):
-    return model.fit(X, y, epochs, 16, verbose=None).history["loss"]
 
 
 class Power(ActivationBase):
@@ -60,19 +43,23 @@ class Power(ActivationBase):
         return (1 + self._k) * abs(z) ** self._k
 
 
+@pytest.fixture
+def data(rng):
+    X = rng.uniform(-1, 1, (64, 3))
+    return X, X @ rng.normal(size=(3, 2))
+
+
+def losses(model, X, y, *, epochs=3):
+    return model.fit(X, y, epochs, 16, verbose=None).history["loss"]
+
+
+def network(*layers, optimizer="sgd(lr=0.1)", loss="squared_error"):
+    return DFN(layers=list(layers), optimizer=optimizer, loss=loss, seed=1)
+
+
 def powers(k):
     hidden = FullyConnected(4, Power(k), "glorot_normal")
     return network(hidden, "fc(2, 'affine', 'glorot_normal')", optimizer="sgd(lr=0.01)")
-
-
-class Step(OptimizerBase):
-    """SGD that reads its rate where it uses it."""
-
-    def __init__(self, lr=0.1):
-        self.lr = lr
-
-    def apply(self, p, g, slots, rates):
-        return p - self.lr * g, slots
 
 
 @pytest.mark.parametrize("array", LIBRARIES)
@@ -112,6 +99,16 @@ def test_optimizers_with_private_arguments_are_not_merged(data):
     assert np.array_equal(before["FC2"], model.layers["FC2"].params["W"])
 
 
+class Step(OptimizerBase):
+    """SGD that reads its rate where it uses it."""
+
+    def __init__(self, lr=0.1):
+        self.lr = lr
+
+    def apply(self, p, g, slots, rates):
+        return p - self.lr * g, slots
+
+
 @pytest.mark.parametrize("array", LIBRARIES)
 def test_a_rate_read_in_apply_may_change(data, array):
     X, y = map(array, data)
@@ -149,43 +146,6 @@ def test_attributes_without_a_hash_are_told_apart(data, array):
     assert curves[0] != curves[1]
 
 
-def test_overrides_in_the_notebooks_style_win_over_what_they_inherit(data):
-    X, y = data
-    calls = []
-
-    class Half(SGD):
-        def update(self, param, param_grad, param_name):
-            calls.append(param_name)
-            return super().update(param, 0.5 * param_grad, param_name)
-
-    class Twice(SquaredError):
-        @staticmethod
-        def loss(y_true, y_pred):
-            return 2 * SquaredError.loss(y_true, y_pred)
-
-        @staticmethod
-        def grad(y_true, y_pred):
-            return 2 * SquaredError.grad(y_true, y_pred)
-
-    class Flipped(FullyConnected):
-        def forward(self, X, retain_derived=True):
-            return -super().forward(X, retain_derived)
-
-        def backward(self, dLda, retain_grads=True):
-            return super().backward(-dLda, retain_grads)
-
-    plain = losses(network("fc(2, 'affine', 'he_normal')", optimizer="sgd(lr=0.05)"), X, y)
-    assert losses(network("fc(2, 'affine', 'he_normal')", optimizer=Half(0.1)), X, y) == pytest.approx(plain, rel=1e-12)
-    assert {"W", "b"} == set(calls)
-    doubled = losses(network("fc(2, 'affine', 'he_normal')", optimizer="sgd(lr=0.025)", loss=Twice()), X, y)
-    assert doubled == pytest.approx([2 * loss for loss in plain], rel=1e-12)
-    flipped = network(Flipped(2, "affine", "he_normal"), optimizer="sgd(lr=0.05)")
-    assert losses(flipped, X, -y) == pytest.approx(plain, rel=1e-12)
-    assert check_gradients(flipped, X, y) < 1e-6
-    layer = flipped.layers["FC1"]
-    np.testing.assert_allclose(flipped.predict(X), -(X @ layer.params["W"] + layer.params["b"]))
-
-
 def test_an_own_function_over_an_inherited_pullback(data):
     class Steep(Sigmoid):
         def forward(self, z):
@@ -206,22 +166,6 @@ def test_an_own_function_over_an_inherited_pullback(data):
         assert check_gradients(model, *data) < 1e-6
 
 
-def test_a_loss_in_the_notebooks_style_sees_the_link_it_inherits(data, rng):
-    class Mine(CrossEntropy):
-        @staticmethod
-        def loss(y_true, y_pred):
-            return -np.sum(y_true * np.log(y_pred)) / len(y_pred)
-
-        @staticmethod
-        def grad(y_true, y_pred):
-            return (y_pred - y_true) / len(y_pred)
-
-    X, Y = data[0], np.eye(3)[rng.integers(0, 3, 64)]
-    ours, mine = (losses(network("fc(3, 'affine', 'he_normal')", loss=loss), X, Y) for loss in (CrossEntropy(), Mine()))
-    np.testing.assert_allclose(mine, ours, rtol=1e-12)
-    assert check_gradients(network("fc(3, 'tanh', 'he_normal')", loss=Mine()), X, Y) < 1e-6
-
-
 def test_loss_and_grad_follow_from_value_and_grad():
     class Quartic(ObjectiveBase):
         def value_and_grad(self, y, z, weight):
@@ -231,70 +175,6 @@ def test_loss_and_grad_follow_from_value_and_grad():
     y, p = np.asarray([[1.0], [2.0]]), np.asarray([[2.0], [4.0]])
     assert Quartic()(y, p) == (1 + 16) / 2
     assert Quartic().grad(y, p).tolist() == [[2.0], [16.0]]
-
-
-class NotebookDropout(LayerBase):
-    """As the notebook would write it: a state of its own, and `retain_derived` for training."""
-
-    def forward(self, X, retain_derived=True):
-        if not retain_derived:
-            return X
-        self.masks = [*getattr(self, "masks", []), np.arange(X.size).reshape(X.shape) % 2]
-        self.X.append(X)
-        self.n_in = self.n_out = X.shape[1]
-        self.is_initialized = True
-        return X * self.masks[-1]
-
-    def backward(self, dLda, retain_grads=True):
-        return dLda * self.masks[-1]
-
-
-class NotebookLinear(LayerBase):
-    def __init__(self, n_out):
-        super().__init__("sgd(lr=0.1)")
-        self.n_out = n_out
-
-    def forward(self, X):
-        if not self.is_initialized:
-            self.params = {"W": np.full((X.shape[1], self.n_out), 0.1)}
-            self.gradients = {"W": np.zeros_like(self.params["W"])}
-            self.is_initialized = True
-        self.X.append(X)
-        return X @ self.params["W"]
-
-    def backward(self, dLda):
-        self.gradients["W"] = self.gradients["W"] + self.X[-1].T @ dLda
-        return dLda @ self.params["W"].T
-
-
-def test_layers_in_the_notebooks_style_at_inference(data):
-    X, y = data
-    model = network(NotebookDropout(), NotebookLinear(2)).initialize(X)
-    np.testing.assert_allclose(model.predict(X), X @ np.full((3, 2), 0.1))
-    np.testing.assert_allclose(
-        model.input_gradients(X, output=1), np.full((64, 3), 0.1) * (np.arange(192) % 2).reshape(64, 3)
-    )
-    assert list(model.activations(X)) == ["NotebookDropout1", "NotebookLinear1"]
-    model.fit(X, y, 2, verbose=None)
-    assert np.isfinite(model.evaluate(X, y))
-
-
-def test_inference_leaves_a_step_by_hand_alone(data):
-    X, y = data
-    models = [network(NotebookLinear(2)).initialize(X) for _ in range(2)]
-    for model, looks in zip(models, (False, True), strict=True):
-        out, _ = model.forward(X)
-        if looks:
-            model.predict(X[:5])
-            model.evaluate(X, y)
-            model.activations(X)
-        model.backward(model.loss.value_and_grad(y, out, 1 / 64)[1])
-        if looks:
-            model.predict_proba(X[:5])
-            model.input_gradients(X, y)
-        model.update()
-    assert np.array_equal(*(model.layers["NotebookLinear1"].params["W"] for model in models))
-    assert not np.array_equal(models[0].layers["NotebookLinear1"].params["W"], np.full((3, 2), 0.1))
 
 
 def test_a_subclass_of_a_last_layer_that_ends_differently_is_not_folded(data):
@@ -314,35 +194,24 @@ def test_a_subclass_of_a_last_layer_that_ends_differently_is_not_folded(data):
     np.testing.assert_allclose(model.predict_proba(X), 1 / (1 + np.exp(-scores[:, 0])), rtol=1e-12)
 
 
-class NoSuper(LayerBase):
-    def __init__(self, n_out):
-        self.n_out = n_out
-
-
 class Bare(LayerBase):
     def apply(self, params, buffers, x, ctx=None):
         return x
 
 
-class Wider(LayerBase):
-    def apply(self, params, buffers, x, ctx=None):
-        return x[:, :1], None, buffers
-
-
-class Slash(LayerBase):
-    def init(self, rng, n_in):
-        return {"a/b": np.ones((1, n_in))}, {}, n_in
-
-    def apply(self, params, buffers, x, ctx=None):
-        return x * params["a/b"], x, buffers
-
-    def pullback(self, params, cache, dy, input_grad=True):
-        return dy * params["a/b"], {"a/b": (dy * cache).sum(axis=0, keepdims=True)}
-
-
 class Flat(InitializerBase):
     def draw(self, rng, shape):
         return rng.normal(size=shape[::-1])
+
+
+class NoSuper(LayerBase):
+    def __init__(self, n_out):
+        self.n_out = n_out
+
+
+class Wider(LayerBase):
+    def apply(self, params, buffers, x, ctx=None):
+        return x[:, :1], None, buffers
 
 
 @pytest.mark.parametrize(
@@ -358,6 +227,17 @@ class Flat(InitializerBase):
 def test_a_badly_written_part_is_named(data, layer, message):
     with pytest.raises(ValueError, match=message):
         network(layer(), "fc(2, 'affine', 'he_normal')").fit(*data, 1, verbose=None)
+
+
+class Slash(LayerBase):
+    def init(self, rng, n_in):
+        return {"a/b": np.ones((1, n_in))}, {}, n_in
+
+    def apply(self, params, buffers, x, ctx=None):
+        return x * params["a/b"], x, buffers
+
+    def pullback(self, params, cache, dy, input_grad=True):
+        return dy * params["a/b"], {"a/b": (dy * cache).sum(axis=0, keepdims=True)}
 
 
 def test_a_name_that_a_file_cannot_hold_is_refused(data, tmp_path):
@@ -401,33 +281,3 @@ def test_targets_of_cross_entropy_are_distributions(data, rng):
     soft /= soft.sum(axis=1, keepdims=True)
     model.fit(X, soft.astype(np.float32), 1, verbose=None)
     network("fc(3, 'affine', 'he_normal')", loss="bce").fit(X, several, 1, verbose=None)
-
-
-def test_an_argument_given_twice():
-    with pytest.raises(ValueError, match="given twice"):
-        DFN(2, 2, optimizer="sgd(lr=1, lr=2)")
-
-
-def test_minibatch_wants_an_array():
-    with pytest.raises(ValueError, match="X: expected an array"):
-        minibatch([[1.0], [2.0]])
-
-
-def test_a_rule_in_the_notebooks_style_may_keep_what_it_is_given(data):
-    class Delayed(OptimizerBase):
-        """Moves by the gradient of the step before."""
-
-        def __init__(self, copies):
-            self.copies, self.before = copies, {}
-
-        def update(self, param, param_grad, param_name):
-            before = self.before.get(param_name, 0 * param_grad)
-            self.before[param_name] = param_grad.copy() if self.copies else param_grad
-            return param - 0.05 * before
-
-    X, y = data
-    layers = [
-        [FullyConnected(4, "tanh", "he_normal", Delayed(c)), FullyConnected(2, "affine", "he_normal", Delayed(c))]
-        for c in (True, False)
-    ]
-    assert losses(network(*layers[0]), X, y) == losses(network(*layers[1]), X, y)

@@ -1,24 +1,32 @@
-"""The documents tell the truth: every block of code in README.md and docs runs, and every link leads somewhere."""
+"""The documents tell the truth: every block of code in README.md and docs runs, every link leads somewhere, and what
+docs/architecture.md and CONTRIBUTING.md name is there.
+"""
 
+import importlib
+import operator
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-LINKED = [README, *DOCS, *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md"))]
+CONTRIBUTING, ARCHITECTURE = ROOT / "CONTRIBUTING.md", ROOT / "docs/architecture.md"
+LINKED = [README, *DOCS, ROOT / "CHANGELOG.md", CONTRIBUTING]
 
 
 def blocks():
-    for path in (README, *DOCS):
+    for path in (README, *DOCS, CONTRIBUTING):
         text = path.read_text(encoding="utf-8")
         for match in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             if match[1] == "text":  # a picture of characters
+                continue
+            if match[1] == "python" and path == CONTRIBUTING:  # a piece of a file, see test_the_example_of_a_new_part
                 continue
             kind = "cupy" if "import cupy" in match[2] else match[1]
             page = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "-")
@@ -43,7 +51,8 @@ def test_a_block_of_code(language, code, tmp_path):
 
 def check_command(words):
     """A command of a shell block. The scripts that run the tests can't be run by them, but they have to be there."""
-    if not words:
+    words = words[bool(words) and "=" in words[0] :]  # VARIABLE=value before it
+    if not words or words[0] == "git":
         return
     if words[:2] == ["pip", "install"]:
         pyproject = (ROOT / "pyproject.toml").read_text()
@@ -53,6 +62,7 @@ def check_command(words):
         assert (ROOT / words[1]).exists()  # test_examples runs it
     else:
         assert os.access(ROOT / words[0], os.X_OK)
+        assert all((ROOT / word.split("::")[0]).exists() for word in words[1:] if word.endswith(".py"))
 
 
 def anchors(path):
@@ -85,10 +95,7 @@ def test_the_readme_is_a_front_page():
 
 
 def test_the_table_of_parts_is_complete():
-    try:  # moves with the registry
-        from xdfn.core.registry import REGISTRIES
-    except ImportError:
-        from xdfn._spec import _REGISTRIES as REGISTRIES
+    from xdfn.core.registry import REGISTRIES
 
     table = (ROOT / "docs/parts.md").read_text(encoding="utf-8")
     names = {"initializer": "initialiser", "regularizer": "regulariser", "loss": "losse"}
@@ -97,3 +104,59 @@ def test_the_table_of_parts_is_complete():
         row = re.search(rf"^\| {kind} \|(.*)\|$", table, re.MULTILINE)[1]
         named = set(re.findall(r"`(\w+)", row))
         assert named == {cls.__name__ for cls in registry.classes if cls.__module__.startswith("xdfn.")}
+
+
+def exists(code):
+    """Whether the file, the function or the name is there that a document has in backticks; None for other code."""
+    # a folder, a file, a test in a file
+    if match := re.fullmatch(r"([\w/.-]+/|[\w/]+\.(?:py|md|txt)|\.?ci/[\w-]+)(?:::(\w+))?", code):
+        found = [path for path in (ROOT / match[1], ROOT / "xdfn" / match[1]) if path.exists()]
+        return bool(found) and (match[2] is None or f"def {match[2]}(" in found[0].read_text(encoding="utf-8"))
+    if match := re.fullmatch(r"([a-z_/]+)\.([A-Za-z_][\w.]*)", code):  # module.function, module.Class.method
+        if not (ROOT / "xdfn" / f"{match[1]}.py").exists():
+            return False
+        module = importlib.import_module(f"xdfn.{match[1].replace('/', '.')}")
+        try:
+            operator.attrgetter(match[2])(module)
+        except AttributeError:
+            return False
+        return True
+    if re.fullmatch(r"\w+", code):
+        texts = [path.read_text(encoding="utf-8") for top in ("xdfn", "tests") for path in (ROOT / top).rglob("*.py")]
+        return any(re.search(rf"\b{code}\b", text) for text in texts)
+    return None
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE, CONTRIBUTING], ids=lambda path: path.name)
+def test_what_is_named_is_there(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`([^`]+)`", text)) - {"HardTanh"}  # the example of a part that is not there
+    assert [code for code in sorted(named) if exists(code) is False] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "train/nothing.py",
+        "ci/nothing",
+        "nothing/",
+        "tests/contracts/test_flow.py::test_nothing",
+        "train/loop.nothing",
+        "train/nothing.epochs",
+        "model.DFN.nothing",
+    ],
+)
+def test_what_is_gone_is_seen(code):
+    assert exists(code) is False
+
+
+def test_the_example_of_a_new_part():
+    """The class in CONTRIBUTING.md, put where it says, is right."""
+    from xdfn.nn import activations
+
+    code = re.search(r"^```python\n(.*?)^```", CONTRIBUTING.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
+    exec(code, dict(vars(activations)))  # conftest takes it out of the registry again
+    g, z, h = activations.activations.resolve("hard_tanh"), np.linspace(-2, 2, 42), 1e-6
+    assert g.traceable
+    np.testing.assert_array_equal(g.forward(z), np.clip(z, -1, 1))
+    np.testing.assert_allclose(g.grad(z), (g.forward(z + h) - g.forward(z - h)) / (2 * h), atol=1e-9)

@@ -1,11 +1,15 @@
 """Models do not share what changes: parts, arrays, memory; and what is assigned takes effect or is refused."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
 from xdfn import DFN, Adam, CrossEntropy, Dropout, FullyConnected, LayerBase, LeakyReLU, ObjectiveBase, register
+
+
+def test_a_loss_belongs_to_one_model():
+    one, other = DFN(8, 2), DFN(8, 2)
+    one.loss.smoothing = 0.4
+    assert other.loss == DFN(8, 2).loss == CrossEntropy()
 
 
 @pytest.fixture
@@ -14,9 +18,13 @@ def data(rng):
     return X, (X @ rng.normal(size=4) > 0).astype(int)
 
 
-def network(optimizer="adam(lr=0.01)", *, loss="cross_entropy", n_out=2, first=()):
-    hidden, last = FullyConnected(8, "leakyrelu", "glorot_uniform"), FullyConnected(n_out, "affine", "glorot_uniform")
-    return DFN(layers=[*first, hidden, last], optimizer=optimizer, loss=loss, seed=0)
+def test_an_activation_belongs_to_one_layer(data):
+    g = LeakyReLU(0.1)
+    model = DFN(layers=[FullyConnected(4, g, "he_normal"), FullyConnected(2, g, "he_normal")])
+    other = DFN(layers=list(model.layers.values()))
+    model.layers["FC1"].acti_fn.alpha = 0.9
+    assert [m.layers[name].acti_fn.alpha for m in (model, other) for name in m.layers] == [0.9, 0.1, 0.1, 0.1]
+    assert g.alpha == 0.1
 
 
 class Centre(LayerBase):
@@ -33,19 +41,9 @@ class Centre(LayerBase):
         return dy - dy.mean(axis=0, keepdims=True), {}
 
 
-def test_a_loss_belongs_to_one_model():
-    one, other = DFN(8, 2), DFN(8, 2)
-    one.loss.smoothing = 0.4
-    assert other.loss == DFN(8, 2).loss == CrossEntropy()
-
-
-def test_an_activation_belongs_to_one_layer(data):
-    g = LeakyReLU(0.1)
-    model = DFN(layers=[FullyConnected(4, g, "he_normal"), FullyConnected(2, g, "he_normal")])
-    other = DFN(layers=list(model.layers.values()))
-    model.layers["FC1"].acti_fn.alpha = 0.9
-    assert [m.layers[name].acti_fn.alpha for m in (model, other) for name in m.layers] == [0.9, 0.1, 0.1, 0.1]
-    assert g.alpha == 0.1
+def network(optimizer="adam(lr=0.01)", *, loss="cross_entropy", n_out=2, first=()):
+    hidden, last = FullyConnected(8, "leakyrelu", "glorot_uniform"), FullyConnected(n_out, "affine", "glorot_uniform")
+    return DFN(layers=[*first, hidden, last], optimizer=optimizer, loss=loss, seed=0)
 
 
 def test_arrays_belong_to_one_model(data):
@@ -188,38 +186,6 @@ def test_an_own_link_is_not_that_of_the_layer(data):
     model = DFN(layers=["fc(2, 'affine', 'he_normal')", "softmax"], loss=Cool(), seed=0).fit(X, y, 1, verbose=None)
     p = model.activations(X)["Softmax1"] / 5
     np.testing.assert_allclose(model.predict_proba(X), np.exp(p) / np.exp(p).sum(axis=1, keepdims=True), rtol=1e-12)
-
-
-def test_what_a_layer_in_the_notebooks_style_learns_is_kept(data):
-    class Centred(LayerBase):
-        mean = 0.0
-
-        def forward(self, X, retain_derived=True):
-            self.n_out = X.shape[1]
-            if retain_derived:
-                self.mean = 0.5 * self.mean + 0.5 * X.mean(axis=0)
-                return X - X.mean(axis=0)
-            return X - self.mean
-
-        def backward(self, dLda, retain_grads=True):
-            return dLda - dLda.mean(axis=0)
-
-    X, y = data
-    model = network(first=[Centred()]).fit(X + 5, y, 10, verbose=None)
-    np.testing.assert_allclose(model.layers["Centred1"].mean, (X + 5).mean(axis=0), rtol=0.01)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
-def test_a_loop_by_hand_keeps_off_the_tape(data):
-    import torch
-
-    X, y = torch.asarray(data[0]).requires_grad_(True), torch.asarray(data[1])
-    model = network()
-    for _ in range(2):
-        out, _ = model.forward(X)
-        model.backward(model.loss.value_and_grad(y, out, 1 / 64)[1])
-        model.update()
-    assert not any(p.requires_grad for layer in model.layers.values() for p in layer.params.values())
 
 
 def test_dropout_in_a_clone_is_its_own():

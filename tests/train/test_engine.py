@@ -265,3 +265,42 @@ def test_a_recording_takes_no_more_memory_than_a_step(rng, monkeypatch):
     recorded = peak()
     monkeypatch.setattr(engine, "WARMUP_STEPS", 10**9)
     assert recorded < 1.25 * peak()
+
+
+class Watching(Callback):
+    def on_epoch_end(self, model, values): ...
+
+
+@pytest.mark.parametrize(("n_rows", "n_epochs"), [(128, 8), (32, 8)], ids=["16 batches", "4 batches"])
+@pytest.mark.parametrize("callback", [None, Callback, Watching], ids=["none", "base", "own"])
+def test_a_callback_throws_no_recording_away(rng, monkeypatch, replayed, callback, n_rows, n_epochs):
+    """One of the user's own may change the model after each epoch; what it has not changed is not recorded anew."""
+    recorded, record = [], engine.record
+    monkeypatch.setattr(engine, "record", lambda *args: (recorded.append(args), record(*args))[1])
+    X, y = rng.normal(size=(n_rows, 5)), rng.integers(0, 3, n_rows)
+    callbacks = [] if callback is None else [callback()]
+    make = model_of("fc(6, 'tanh', 'he_normal')", "batch_norm", optimizer="adam")
+    model = make().fit(X, y, n_epochs, 8, None, callbacks=callbacks)
+    assert len(recorded) == 1
+    assert len(replayed) >= n_epochs * n_rows // 8 - engine.WARMUP_STEPS
+    plain = make().fit(X, y, n_epochs, 8, None)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(learned(model), learned(plain), strict=True))
+
+
+def test_a_change_by_a_callback_is_recorded_anew(rng, monkeypatch):
+    """A rate is a number of the step; a clipping is another step."""
+    recorded, record = [], engine.record
+    monkeypatch.setattr(engine, "record", lambda *args: (recorded.append(args), record(*args))[1])
+    X, y = rng.normal(size=(128, 5)), rng.integers(0, 3, 128)
+
+    class Clips(Callback):
+        def on_epoch_end(self, model, values):
+            if len(model.history["loss"]) == 2:
+                model.clip_norm = 1e-3
+
+    make = model_of("fc(6, 'tanh', 'he_normal')")
+    model = make().fit(X, y, 4, 8, None, callbacks=[Clips()])
+    assert len(recorded) == 2
+    monkeypatch.setattr(engine, "WARMUP_STEPS", 10**9)
+    expected = make().fit(X, y, 4, 8, None, callbacks=[Clips()])
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(learned(model), learned(expected), strict=True))

@@ -15,11 +15,7 @@ def test_the_validation_is_what_evaluate_says(backend, data):
 
 
 COUNTS = np.asarray([1, 0, 2, 1, 3, 1, 0, 1, 1, 2, 1, 4])
-
-
 N, M = 12, 3
-
-
 AGAIN = np.repeat(np.arange(N), COUNTS)
 
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from fits import classifier, everything, of_everything, with_dropout
 
-from xdfn import DFN, CrossEntropy, FullyConnected
+from xdfn import DFN, Callback, CrossEntropy, FullyConnected, ReLU
+from xdfn.backend._recorder import Replay
+from xdfn.train import engine
+from xdfn.train.loop import equal_batches
+from xdfn.train.step import TrainStep
 
 
 def test_a_fit_with_everything_is_the_same_everywhere(backend, data):
@@ -76,10 +80,6 @@ def test_a_divergence_keeps_the_last_finite_state(backend, blobs):
 
 @pytest.mark.parametrize("recorded", [False, True])
 def test_an_interrupt_keeps_the_last_finished_epoch(blobs, monkeypatch, recorded):
-    from xdfn.backend._recorder import Replay
-    from xdfn.train import engine
-    from xdfn.train.step import TrainStep
-
     where, what = (Replay if recorded else TrainStep), "__call__"
     if not recorded:
         monkeypatch.setattr(engine, "WARMUP_STEPS", 10**9)
@@ -119,3 +119,47 @@ def test_training_writes_to_no_array_of_the_callers(backend, rng):
     assert (backend.numpy(y) == y0).all()
     assert all((backend.numpy(a) == v).all() for a, v in zip(shown, values, strict=True))
     assert (backend.numpy(again) == kept).all()
+
+
+def test_runs_of_equal_batches():
+    def runs(n, size, one_by_one):
+        return [(start, stop, *shape) for start, stop, shape in equal_batches(n, size, one_by_one)]
+
+    assert runs(10, 4, False) == [(0, 8, 3, 1.0), (8, 10, 3, 0.5)]
+    assert runs(10, 4, True) == [(0, 4, 3, 1.0), (4, 8, 3, 1.0), (8, 10, 3, 0.5)]
+    assert runs(8, 4, False) == [(0, 8, 2, 1.0)]
+    assert runs(3, 4, False) == runs(3, 4, True) == [(0, 3, 1, 0.75)]
+
+
+class Count(Callback):
+    """Notes the epoch and the number of each batch that it is told of."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_batch_end(self, model, batch, n_batches, loss):
+        assert n_batches == 11
+        self.calls.append((len(model.history["loss"]), batch))
+
+
+READS = [np.sort, lambda z: z.copy() * 1.0, lambda z: bool(z[0, 0] > 0)]
+
+
+@pytest.mark.parametrize("reads", READS, ids=["sorts", "copies", "asks"])
+def test_a_step_that_cannot_be_recorded_is_taken_from_where_it_is(rng, monkeypatch, reads):
+    """By the loop: no batch is taken, and no callback told of one, a second time."""
+    X, y = rng.normal(size=(83, 5)), rng.integers(0, 3, 83)
+    forward, tried = ReLU.forward, []
+    record = engine.record
+    monkeypatch.setattr(engine, "record", lambda *args: (tried.append(args), record(*args))[1])
+    plain, told = classifier().fit(X, y, 4, 8, None), Count()
+    assert len(tried) == 1
+    monkeypatch.setattr(ReLU, "forward", lambda self, z: (reads(z), forward(self, z))[1])
+    model = classifier().fit(X, y, 4, 8, None, callbacks=[told])
+    assert told.calls == [(epoch, batch) for epoch in range(4) for batch in range(1, 12)]
+    assert len(tried) == 2  # once a fit
+    assert model.history == plain.history
+    for name, layer in model.layers.items():
+        for key, value in layer.params.items():
+            assert value.tobytes() == plain.layers[name].params[key].tobytes()
+    assert model.fit(X, y, 1, 8, None).history == plain.fit(X, y, 1, 8, None).history

@@ -1,10 +1,17 @@
 """What a model keeps between fits, and what a fit that fails gives back."""
 
+import copy
+import math
+import operator
+import pickle
+
 import numpy as np
 import pytest
-from fits import everything, of_everything, rates_seen, tanh_network, two_layers
+from fits import Do, everything, of_everything, rates_seen, tanh_network, two_layers
 
 from xdfn import DFN, SGD, Adam, Callback, Checkpoint, EarlyStopping, LearningRateLog
+from xdfn.train.memory import Memory, TrainedParams
+from xdfn.train.segments import Provenance
 
 
 @pytest.mark.parametrize("moment", ["between fits", "from a checkpoint"])
@@ -205,3 +212,136 @@ def test_another_rule_begins_without_the_memory_of_the_first(few):
     model.optimizer = "adam(lr=1e-3)"
     model.fit(X, y, 1, 40, verbose=None)
     np.testing.assert_allclose(np.abs(model.layers["FC1"].params["W"] - before), 1e-3, rtol=1e-2)
+
+
+# -- what it consists of --
+
+
+def trained():
+    return TrainedParams({"W": np.ones(2), "b": np.zeros(1)}, 0)
+
+
+@pytest.mark.parametrize(
+    "assign",
+    [
+        lambda p: p.__setitem__("W", np.zeros(2)),
+        lambda p: p.update(W=np.zeros(2)),
+        lambda p: p.update({"W": np.zeros(2)}),
+        lambda p: operator.ior(p, {"W": np.zeros(2)}),
+        lambda p: p.__setitem__("W", p["W"]),  # what is assigned is the user's, whatever it is
+    ],
+    ids=["item", "update", "update by a dict", "ior", "itself"],
+)
+def test_parameters_know_which_of_them_were_assigned(assign):
+    params = trained()
+    assert Memory().is_untouched(params, "W")
+    assign(params)
+    assert not Memory().is_untouched(params, "W")
+    assert Memory().is_untouched(params, "b")
+    assert params.assigned == {"W"}
+    for again in (copy.copy(params), copy.deepcopy(params), pickle.loads(pickle.dumps(params))):
+        assert type(again) is TrainedParams
+        assert (again.assigned, list(again)) == ({"W"}, ["W", "b"])
+        assert all((again[name] == params[name]).all() for name in params)
+        again["b"] = np.ones(1)
+        assert params.assigned == {"W"}  # each copy by itself
+
+
+def test_parameters_of_no_training_are_touched():
+    params = trained()
+    assert not Memory().is_untouched(params, "V")
+    assert not Memory().is_untouched(dict(params), "W")
+    del params["W"]
+    assert not Memory().is_untouched(params, "W")
+    params["W"] = np.ones(2)
+    assert not Memory().is_untouched(params, "W")
+
+
+def kept(data):
+    """A model with something in each part of its memory."""
+    stop = EarlyStopping("loss", patience=9)
+    made = DFN(4, 2, optimizer="adam(lr='linear(0.1, 9)')", init_w="he_normal", seed=3, ema=0.9)
+
+    def crash(model):
+        if len(model.history["loss"]) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(*data, 9, 50, None, callbacks=[stop, Do(crash, "on_epoch_begin")])
+    return made
+
+
+def test_a_memory_is_its_state_dict(data):
+    memory = kept(data)._memory
+    state = memory.state_dict()
+    assert (state["seed"], state["dtype"], state["step"], state["epoch"]) == (3, "float64", 9, 3)
+    assert state["slots"]["FC1"]["W"].keys() == {"m", "v"}
+    assert state["averages"].keys() == {"FC1", "FC2"}
+    assert list(state["callbacks"]) == ["EarlyStopping(monitor='loss', patience=9)"]
+    listed = {layer: {name: list(x) for name, x in of.items()} for layer, of in state["provenance"].items()}
+    again = Memory.from_state_dict({**state, "provenance": listed})  # as a file gives it
+    assert again.state_dict() == state
+    assert isinstance(again.provenance["FC1"]["W"], Provenance)
+    assert (again.optimizer_key, math.isnan(again.learning_rate)) == (None, True)  # these two are not saved
+
+
+def test_a_copy_of_a_memory_is_changed_by_itself(data):
+    memory = kept(data)._memory
+    before = memory.state_dict()
+    slot = memory.slots["FC1"]["W"]["m"]
+    other = memory.copy()
+    assert other.slots["FC1"]["W"]["m"] is slot  # its arrays are never written in place
+    other.slots["FC1"]["W"].pop("m")
+    other.averages.clear()
+    other.callbacks.clear()
+    other.restart_schedule("FC1")
+    other.step = 0
+    assert memory.state_dict() == before
+    assert memory.slots["FC1"]["W"]["m"] is slot
+    assert memory.averages.keys() == {"FC1", "FC2"}
+
+
+def test_provenance_says_since_when_a_rule_and_a_schedule_move_a_parameter(data):
+    model = kept(data)
+    memory, layers = model._memory, model.layers
+    linear = "LinearDecay(lr=0.1, length=9)"
+    assert memory.provenance_of(layers, "FC1", "W") == Provenance("Adam", 0, linear)
+    layers["FC1"].optimizer = "adam(lr=0.5)"  # the memory is Adam's, and there is no schedule
+    assert memory.provenance_of(layers, "FC1", "W") == Provenance("Adam", 0)
+    layers["FC1"].optimizer = "adam(lr='linear(0.2, 9)')"
+    assert memory.provenance_of(layers, "FC1", "W") == Provenance("Adam", 0, "LinearDecay(lr=0.2, length=9)", 9, 3)
+    layers["FC1"].optimizer = "nadam(lr=0.5)"  # of the same names of memory, but not of the same kind
+    assert memory.slots_of(layers, "FC1", "W") == {}
+    assert memory.provenance_of(layers, "FC1", "W") == Provenance("Nadam", 9)
+    layers["FC1"].optimizer = "sgd(lr=0.5)"  # which remembers nothing
+    assert memory.provenance_of(layers, "FC1", "W") == Provenance("SGD", 0)
+    memory.restart_schedule("FC2")
+    assert memory.provenance_of(layers, "FC2", "W") == Provenance("Adam", 0, linear, 9, 3)
+    assert memory.slots_of(layers, "FC2", "W").keys() == {"m", "v"}
+
+
+def test_a_snapshot_is_put_back(data):
+    model = kept(data)
+    before, scores = model.snapshot(), model.predict_proba(data[0])
+    model.fit(*data, 2, 50, None)
+    assert (model.predict_proba(data[0]) != scores).any()
+    model.put_back(before)
+    assert (model.predict_proba(data[0]) == scores).all()
+    assert all(
+        model._memory.is_untouched(layer.params, name) for layer in model.layers.values() for name in layer.params
+    )
+    assert (model._memory.step, model._memory.epoch) == (15, 5)  # the counts stay
+    before["params"]["FC1"]["W"][...] = 0.0
+    assert (model.predict_proba(data[0]) == scores).all()
+
+
+def test_parameters_of_an_earlier_fit_have_no_averages(data):
+    """Parameters that were read before a fit and are assigned after it count, and not the averages of the fit."""
+    model = DFN(layers=["fc(3, 'affine', 'he_normal')"], optimizer="sgd(lr=0.5)", ema=0.9, seed=0)
+    earlier = model.fit(*data, 1, 20, None).layers["FC1"].params
+    scores = model.fit(*data, 2, 20, None).predict_proba(data[0])
+    model.layers["FC1"].params = earlier
+    plain = DFN(layers=["fc(3, 'affine', 'he_normal')"], seed=0).initialize(data[0])
+    plain.layers["FC1"].params = dict(earlier)
+    assert (model.predict_proba(data[0]) == plain.predict_proba(data[0])).all()
+    assert (model.predict_proba(data[0]) != scores).any()

@@ -6,8 +6,6 @@ import pytest
 from xdfn import DFN, BatchNorm, FullyConnected
 
 N, M = 12, 3
-
-
 WRONG = [
     ({"sample_weight": np.ones(5)}, "sample_weight must have one weight for each of the 12 rows, got 5"),
     ({"sample_weight": -np.ones(N)}, "sample_weight must hold finite numbers of at least 0"),

@@ -183,3 +183,53 @@ def test_values_that_callbacks_measure_are_looked_at(data):
     with pytest.raises(ValueError, match="measure what has a name already: loss, loss"):
         model.fit(X, y, 1, 64, None, callbacks=[Measures()])
     assert len(model.history["loss"]) == 2
+
+
+def test_what_a_callback_puts_back_is_trained_on(backend, data):
+    """A snapshot that is put back counts from the next epoch on, on JAX too, whose arrays cannot change in place."""
+    X, y = (backend.array(a) for a in data)
+
+    class Rewind(Callback):
+        def on_epoch_end(self, model, values):
+            if len(model.history["loss"]) == 1:
+                self.first = model.snapshot()
+            elif len(model.history["loss"]) == 3:
+                model.put_back(self.first)
+
+    model = DFN(8, 2, optimizer="sgd(lr=0.5)", init_w="he_normal", seed=0).fit(X, y, 4, 150, None, callbacks=[Rewind()])
+    losses = model.history["loss"]  # of whole epochs in one batch each: the order of the rows does not matter
+    assert losses[3] == pytest.approx(losses[1], rel=1e-12)
+    assert losses[3] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_an_equal_schedule_that_a_callback_assigns_begins_anew(data):
+    spec, rates = "sgd(lr='step(0.4, 1, factor=0.5)')", []
+
+    class Assign(Callback):
+        def on_epoch_end(self, model, values):
+            rates.append(model.learning_rate)
+            if len(rates) == 2:
+                model.optimizer = spec
+
+    DFN(4, 2, optimizer=spec, seed=0).fit(*data, 4, 150, None, callbacks=[Assign()])
+    assert rates == [0.4, 0.2, 0.4, 0.2]
+
+
+def test_all_callbacks_hear_of_the_end_even_if_one_cannot_say_what_it_remembers(data):
+    ended = []
+
+    class Forgetful(Callback):
+        def on_epoch_end(self, model, values):
+            raise RuntimeError("in the midst")
+
+        def state(self):
+            raise RuntimeError("nothing comes to mind")
+
+        def on_fit_end(self, model, complete):
+            ended.append(complete)
+
+    model = DFN(4, 2, seed=0)
+    with pytest.raises(RuntimeError, match="nothing comes to mind"):
+        model.fit(*data, 2, 50, None, callbacks=[Forgetful()])
+    assert ended == [False]
+    assert model.fit(*data, 1, 50, None).is_initialized

@@ -5,7 +5,7 @@ import pytest
 from fits import alike, tanh_network, weights, with_dropout
 from steps import network as step_of
 
-from xdfn import Context
+from xdfn import DFN, Context, FullyConnected, ReLU, Residual
 from xdfn.train.state import TrainState
 
 
@@ -68,3 +68,60 @@ def test_averages_by_hand(backend, optimizer, data):
     np.testing.assert_allclose(backend.numpy(averaged.predict_proba(there[0])), p, rtol=1e-9)
     assert averaged.evaluate(*there, metric="loss") == pytest.approx(-np.log(p[np.arange(20), y]).mean(), rel=1e-9)
     np.testing.assert_allclose(backend.numpy(averaged.activations(there[0])["FC1"]), hidden, rtol=1e-9)
+
+
+def test_a_step_is_the_same_as_long_as_nothing_that_it_depends_on_changes(rng):
+    """A rate is no part of what is compiled, but training does not go on with another one."""
+    x = rng.normal(size=(6, 5))
+    model = with_dropout()
+    first, _ = step_of(model, x)
+    again, _ = step_of(model, x + 1)
+    assert again.same(first)
+    for lr in (0.5, 0.01):
+        for layer in model.layers.values():
+            layer.optimizer.lr = lr
+        other, _ = step_of(model, x)
+        assert other.compile_key() == first.compile_key()
+        assert other.same(first) == (lr == 0.01)
+    model.layers["Dropout1"].rate = 0.5
+    assert step_of(model, x)[0].compile_key() != first.compile_key()
+    model.layers["Dropout1"].rate = 0.3
+    model.clip_norm = 1.0
+    assert step_of(model, x)[0].compile_key() != first.compile_key()
+
+
+def test_a_step_can_be_recorded_if_all_of_its_parts_can(rng):
+    x = rng.normal(size=(6, 5))
+    own = type("Own", (ReLU,), {"forward": lambda self, z: z})
+    layers = [FullyConnected(4, own(), "he_normal"), FullyConnected(3, "affine", "he_normal")]
+    for given, traceable in (
+        (layers, False),
+        ([Residual([layers[0], layers[0]]), layers[1]], False),
+        ([layers[1]], True),
+    ):
+        step, _ = step_of(DFN(layers=given, seed=0), rng.normal(size=(6, 4)))
+        assert step.traceable == traceable
+    assert step_of(with_dropout(), x)[0].traceable
+    assert step_of(with_dropout(), x)[0].compilable
+
+
+def test_a_wrong_gradient_is_named(rng):
+    x = rng.normal(size=(6, 5))
+    step, state = step_of(with_dropout(), x)
+    step.traceable = False  # as with a user's part
+    gradients = [{"W": np.zeros((5, 7)), "b": np.zeros((1, 7))}, {}, {"W": (np.zeros((7, 6)), np.zeros((6, 4)))}]
+    with pytest.raises(ValueError, match=r"layer 3, FullyConnected: pullback must give .* \(1, 4\) for 'b', got None"):
+        step.update(state, gradients, step.scalars(0))
+
+
+def test_a_part_that_says_that_it_is_traceable_is_checked_once(rng):
+    """A gradient of the wrong shape would be broadcast into the parameters."""
+
+    class Wrong(FullyConnected, traceable=True):
+        def pullback(self, params, cache, dy, input_grad=True):
+            dx, gradients = super().pullback(params, cache, dy, input_grad)
+            return dx, {**gradients, "W": dy[:1, :]}
+
+    model = DFN(layers=[Wrong(3, "affine", "he_normal")], seed=0)
+    with pytest.raises(ValueError, match=r"gradient of shape \(5, 3\) for 'W', got \(1, 3\)"):
+        model.fit(rng.normal(size=(20, 5)), rng.integers(0, 3, 20), 1, 10, None)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from fits import tanh_network, weights
+from fits import alike, tanh_network, weights
+from steps import network
 
-from xdfn import L2, Adam, MaxNorm, OptimizerBase
+from xdfn import DFN, L2, Adam, FullyConnected, MaxNorm, OptimizerBase
 from xdfn import backend as door
 from xdfn.backend import _numpy
 from xdfn.optim.base import optimizers
-from xdfn.train.update import apply_rule
+from xdfn.train.update import DirectUpdate, RuleUpdate, apply_rule
 
 
 @pytest.mark.parametrize("spec", [str(cls(lr=0.01)) for cls in optimizers.classes])
@@ -114,3 +115,32 @@ def test_small_gradients_are_not_clipped(data):
     a = tanh_network("adam").fit(X, y, 2, 8, verbose=None)
     b = tanh_network("adam", clip_norm=1e6, clip_value=1e6).fit(X, y, 2, 8, verbose=None)
     assert a.history == b.history
+
+
+@pytest.mark.parametrize(
+    ("width", "more", "kind"),
+    [
+        (200, {}, DirectUpdate),
+        (6, {}, RuleUpdate),  # few parameters are moved faster together
+        (200, {"clip_norm": 1.0}, RuleUpdate),
+        (200, {"clip_value": 1.0}, RuleUpdate),
+        (200, {"optimizer": "sgd(lr=0.1, momentum=0.9)"}, RuleUpdate),
+        (200, {"optimizer": "adam"}, RuleUpdate),
+        (200, {"regularizer": "l2(0.1)"}, RuleUpdate),
+    ],
+)
+def test_plain_sgd_goes_straight_into_the_parameters(rng, width, more, kind):
+    x = rng.normal(size=(4, 100))
+    hidden = FullyConnected(width, "relu", "he_normal", regularizer=more.pop("regularizer", None))
+    model = DFN(layers=[hidden, "fc(3, 'affine', 'he_normal')"], seed=0, **more)
+    assert type(network(model, x)[0].move_parameters) is kind
+
+
+def test_both_ways_are_the_same(backend, rng, monkeypatch):
+    X, y = backend.array(rng.normal(size=(20, 4))), backend.array(rng.integers(0, 3, 20))
+    models = []
+    for least in (0, 10**9):
+        monkeypatch.setattr("xdfn.train.update.MIN_DIRECT_PARAMS", least)
+        models.append(tanh_network().fit(X, y, 3, 8, None))
+    np.testing.assert_allclose(models[0].history["loss"], models[1].history["loss"], rtol=1e-12)
+    alike(backend, *models)

@@ -76,7 +76,7 @@ def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Ar
 
 
 # each gives None where it does not take the arguments
-BY_HAND: dict[str, Callable[..., tuple[Array, ...] | None]] = {"softmax_cross_entropy": cross_entropy}
+HANDWRITTEN: dict[str, Callable[..., tuple[Array, ...] | None]] = {"softmax_cross_entropy": cross_entropy}
 
 
 class Kernel:

@@ -167,14 +167,14 @@ def kernel(function: Callable[[Array, *Ts], T]) -> Callable[[Array, *Ts], T]:
     A hand-written kernel of that name comes first, for the arguments that it takes.
     """
     name = function.__name__.strip("_")
-    by_hand: Callable[[Array, *Ts], T | None] | None = _cupy.BY_HAND.get(name)  # type: ignore[assignment]
+    handwritten: Callable[[Array, *Ts], T | None] | None = _cupy.HANDWRITTEN.get(name)  # type: ignore[assignment]
 
     @functools.wraps(function)
     def call(x: Array, *args: *Ts) -> T:
         if not traits(x).fuses:
             return function(x, *args)
-        if by_hand is not None:
-            result = by_hand(x, *args)
+        if handwritten is not None:
+            result = handwritten(x, *args)
             return function(x, *args) if result is None else result
         return _fused((name,), function)(x, *args)
 

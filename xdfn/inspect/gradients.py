@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import numpy as np
 
 from xdfn.backend import Array, Host, computing, eps, has_float64, namespace, place, product, put, read, to_numpy
-from xdfn.nn.layers.context import Context, Gradients
+from xdfn.nn.layers.context import NO_KEY, Context, Gradients
 from xdfn.nn.network import LayerTree
 from xdfn.train.checks import check_targets
 from xdfn.train.plan import ModelConfig
@@ -100,7 +100,7 @@ class _Test:
         self.buffers = [self._near(layer.buffers, 0.0) for layer in config.layers.values()]
         self.x = self.x + self.noise(self.x.shape, 0.01)
         self.weight = 1.0 / self.x.shape[0]
-        self.ctx, self.keys = Context((1, 0), self.weight, scalars.share), scalars.keys
+        self.ctx, self.keys = Context(NO_KEY, self.weight, scalars.share), scalars.keys
         self.y = y
 
     def noise(self, shape: tuple[int, ...], scale: float) -> Array:

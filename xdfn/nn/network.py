@@ -67,7 +67,7 @@ class Network:
 
 
 def fuse_link(layers: Sequence[LayerBase], loss: ObjectiveBase) -> tuple[LayerBase, ...]:
-    """The layers without a last function that the loss computes as its own link."""
+    """The layers without a last function that the loss computes as its link: softmax, sigmoid or e^z."""
     *rest, last = layers
     if loss.link_function is not None and last.output_function is loss.link_function:
         last = last.without_output_function()

@@ -27,7 +27,7 @@ class OptimizerBase(CallableRule, Part):
 
     `apply` consumes its arrays: `p -= g` writes in place where the library can, and makes a new array where it can't.
     It gets several parameters as one vector on libraries that are faster with that, and therefore works element by
-    element. Keep in the slots what lasts from step to step: `self` is a passing copy.
+    element. Keep in the slots what lasts from step to step: `self` is a temporary copy.
 
     A call, ``opt(param, param_grad, param_name)``, returns the new parameter, leaves its arguments as they are and
     keeps the memory of each name in the optimizer. An optimizer may also define just that call, as `update`; it then

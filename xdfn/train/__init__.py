@@ -5,7 +5,7 @@ checks       the arrays, checked
 plan         rows, step and state: all that the loop needs
 session      one fit as its callbacks see it; callbacks/ are told through it
 loop         epochs and batches: begin here
-engine       how a run of equal batches is executed
+engine       how a stretch of equal batches is executed
 step         one step; update: gradients to parameters; scalars: its numbers; segments: parameters in vectors
 state        all that a step changes
 data         rows, batches, weights of rows

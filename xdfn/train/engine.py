@@ -1,6 +1,6 @@
-"""How a run of equal batches is executed. The loop takes step after step; where a library can do better, an engine
-takes the whole run: on NumPy the calls of one step are recorded and made again, on JAX all steps become one compiled
-loop. Every engine computes what the loop computes.
+"""How a stretch of equal batches is executed. The loop takes step after step; where a library can do better, an engine
+takes the whole stretch. On NumPy it records the calls of one step and makes them again; on JAX all steps become one
+compiled loop. Every engine computes the same as the loop.
 """
 
 from typing import Protocol, cast
@@ -50,7 +50,7 @@ def scalars_of(step: TrainStep, state: TrainState, shape: BatchShape, i: int = 0
 
 
 class ScanEngine:
-    """All steps of a run as one compiled loop."""
+    """All steps of a stretch as one compiled loop."""
 
     def __init__(self, step: TrainStep) -> None:
         self.step = step
@@ -73,7 +73,7 @@ class ScanEngine:
         data = batches.X, batches.y, batches.weight
         rows = namespace(batches.order).reshape(batches.order, (n_steps, batches.size))
         scalars = [scalars_of(step, state, shape, i) for i in range(n_steps)]
-        arrays, loss = scan(body, step.key(), state.arrays, data, rows, scalars)
+        arrays, loss = scan(body, step.compile_key(), state.arrays, data, rows, scalars)
         return state.advanced(arrays, n_steps), loss
 
 
@@ -92,11 +92,11 @@ class ReplayEngine:
         known = self._steps.get(batches.size)
         if known is None:
             known = self._steps[batches.size] = _ReplayedStep(self.step, self.workspace, self._scratch)
-        if not self._possible or not known.is_worth_it(len(batches)):
+        if not self._possible or not known.has_warmed_up(len(batches)):
             return None
         try:
             return known.run(state, batches, shape, backup if state.batch == 0 else None)
-        except UnrecordedError:  # no part of the library is known to do that
+        except UnrecordedError:  # no part of xdfn does this
             self._possible = False
             return None
 
@@ -109,8 +109,8 @@ class _ReplayedStep:
         self._seen = 0
         self._replay: Replay | None = None
 
-    def is_worth_it(self, n_steps: int) -> bool:
-        """Whether to record, or to replay, the next steps: not as long as they are few."""
+    def has_warmed_up(self, n_steps: int) -> bool:
+        """Count the next steps; False as long as all are fewer than it pays to record one for."""
         self._seen += n_steps
         return self._seen >= WARMUP_STEPS
 

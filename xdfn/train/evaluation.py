@@ -10,7 +10,7 @@ from xdfn.nn.network import LayerTree, Network
 from xdfn.train.checks import spans
 from xdfn.train.metrics.base import MetricBase
 
-PIECE = 1024  # rows that go through the network together at inference
+ROWS_AT_ONCE = 1024  # rows that go through the network together at inference
 
 
 class MeanLoss(MetricBase):
@@ -45,7 +45,13 @@ class Evaluation:
         self._shapes: list[tuple[int, int]] = []
 
     def run(
-        self, network: Network, params: LayerTree, buffers: LayerTree, where: Place, dtype: DType, rows: int = PIECE
+        self,
+        network: Network,
+        params: LayerTree,
+        buffers: LayerTree,
+        where: Place,
+        dtype: DType,
+        rows: int = ROWS_AT_ONCE,
     ) -> Array:
         """The partial sums of all metrics, as one vector on the device. To be called within `computing`.
 

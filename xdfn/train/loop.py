@@ -1,5 +1,5 @@
-"""Training is a fold: the state goes from batch to batch, from epoch to epoch. Nothing is read from the device within
-an epoch; at its end one packed read brings the loss, the measures of a validation, and whether all is still finite.
+"""Training is a fold: a step takes the state and a batch, and gives the next state. Nothing is read from the device
+within an epoch; at its end one read brings the loss, the values of a validation, and whether all parameters are finite.
 """
 
 import math
@@ -72,19 +72,19 @@ def train(run: Run, listener: Listener) -> None:
 
 def epochs(run: Run, listener: Listener) -> Run | None:
     """The loop over epochs and batches. Ends with the run that is to follow, if another step is to be taken."""
-    step, state, spare = run.step, run.state, None
+    step, state, backup = run.step, run.state, None
     workspace = step.workspace(state)
     engine, loss = choose_engine(step, workspace), state.sums["loss"]
-    runs = list(equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch))
+    stretches = list(equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch))
     while listener.wants_epoch():
-        spare = state.copied(spare)
-        listener.keep(spare)  # for the arrays of `state` are written over
+        backup = state.copied(backup)
+        listener.keep(backup)  # for the arrays of `state` are written over
         order = run.rows.order(random.permutation(step.scalars.seed, state.epoch, run.rows.n))
-        for start, stop, shape in runs:
+        for start, stop, shape in stretches:
             size = min(run.batch_size, stop - start)
             sums, state = state.sums, step.begin_sums(state)
             for batches in run.rows.batches(order[start:stop], size):
-                taken = engine.run(state, batches, shape, spare)  # all at once, if the library has a better way
+                taken = engine.run(state, batches, shape, backup)  # all at once; None where the loop is to do it
                 if taken is not None:
                     state, loss = taken
                     continue
@@ -96,7 +96,7 @@ def epochs(run: Run, listener: Listener) -> Run | None:
         values = end_of_epoch(run, step, state)
         state = step.begin_epoch(state)
         change = listener.on_epoch(state, values)
-        if change is not None and change.step is step:  # other parameters, for the same arrays
+        if change is not None and change.step is step:  # new values: into the arrays to which the engine is bound
             state = change.state.copied(state)
         elif change is not None:
             return change
@@ -104,10 +104,10 @@ def epochs(run: Run, listener: Listener) -> Run | None:
 
 
 def equal_batches(n: int, batch_size: int, one_by_one: bool) -> Iterator[tuple[int, int, BatchShape]]:
-    """(start, stop, shape) of runs of equal batches: all full ones, or each by itself, then the short last one."""
+    """(start, stop, shape) of stretches of equal batches: all full ones, or each by itself, then the short last one."""
     full = n - n % batch_size
-    runs = spans(full, batch_size if one_by_one else max(full, 1))
-    for start, stop in runs if full == n else [*runs, (full, n)]:
+    stretches = spans(full, batch_size if one_by_one else max(full, 1))
+    for start, stop in stretches if full == n else [*stretches, (full, n)]:
         yield start, stop, BatchShape(math.ceil(n / batch_size), min(batch_size, stop - start) / batch_size)
 
 
@@ -126,13 +126,13 @@ def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, floa
         params = step.segments.unpack(state.averages or state.params)
         measured = [run.evaluation.run(step.network, params, state.buffers, step.place, loss.dtype)]
     (loss_sum, *rest), *numbers = read(totals, *measured)
-    values = {"loss": loss_sum / run.rows.n}
-    if run.evaluation is not None:
-        values |= {f"val_{name}": x for name, x in run.evaluation.finalize(np.asarray(numbers[0])).items()}
     if not all(map(math.isfinite, (loss_sum, *rest))):
         raise FloatingPointError(
-            f"training diverged in epoch {state.epoch + 1}: mean loss {values['loss']:g}, and the loss or a "
+            f"training diverged in epoch {state.epoch + 1}: mean loss {loss_sum / run.rows.n:g}, and the loss or a "
             "parameter is not finite. The model is as it was after the epoch before; try a smaller learning rate, "
             "or inputs of mean 0 and variance 1; with check_input=False, look for NaN in the data"
         )
+    values = {"loss": loss_sum / run.rows.n}
+    if run.evaluation is not None:
+        values |= {f"val_{name}": x for name, x in run.evaluation.finalize(np.asarray(numbers[0])).items()}
     return values

@@ -2,6 +2,7 @@
 all that makes the next fit go on where this one stands.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -18,18 +19,26 @@ from xdfn.train.step import TrainStep
 Layers = Mapping[str, LayerBase]
 
 
+_REVISIONS = itertools.count(1)
+
+
 class TrainedParams(dict[str, Array]):
-    """A layer's parameters as training left them; it knows which of them were assigned since.
+    """A layer's parameters as training left them: when, and which of them were assigned since.
 
     Arrays that are changed in place are not noticed.
+
+    Attributes
+    ----------
+    revision : that of the memory which belongs to the parameters
+    assigned : names of parameters that were assigned
     """
 
-    def __init__(self, params: Mapping[str, Array], assigned: Collection[str] = ()) -> None:
+    def __init__(self, params: Mapping[str, Array], revision: int, assigned: Collection[str] = ()) -> None:
         super().__init__(params)
-        self.assigned = set(assigned)
+        self.revision, self.assigned = revision, set(assigned)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Array], set[str]]]:  # for copies and pickles
-        return type(self), (dict(self), self.assigned)
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Array], int, set[str]]]:  # for copies and pickles
+        return type(self), (dict(self), self.revision, self.assigned)
 
     def __setitem__(self, name: str, value: Array) -> None:
         self.assigned.add(name)
@@ -42,11 +51,6 @@ class TrainedParams(dict[str, Array]):
     def __ior__(self, other: Tree) -> Self:  # type: ignore[misc,override]
         self.update(other)
         return self
-
-
-def is_untouched(params: Mapping[str, Array], name: str) -> bool:
-    """Whether a parameter is the one that training left."""
-    return isinstance(params, TrainedParams) and name in params and name not in params.assigned
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class Memory:
     step, epoch : steps ever made, epochs ever finished
     flat_targets : whether y was (n,)
     learning_rate : of the last step, of the first layer with parameters
+    revision : tells whether parameters are those that training left; not saved
     optimizer_key : tells whether the model's optimizer has changed since the layers got it; not saved
     slots : the optimizers' memory, by layer, parameter and name of the memory
     averages : the moving averages by layer and parameter
@@ -75,6 +80,7 @@ class Memory:
     epoch: int = 0
     flat_targets: bool = False
     learning_rate: float = math.nan
+    revision: int = 0
     optimizer_key: object = None
     slots: dict[str, dict[str, dict[str, Array]]] = field(default_factory=dict)
     averages: dict[str, dict[str, Array]] = field(default_factory=dict)
@@ -97,7 +103,7 @@ class Memory:
 
     def state_dict(self) -> dict[str, Tree]:
         """All of it as a dict of dicts, numbers, strings and arrays."""
-        names = [f.name for f in fields(self) if f.name not in ("optimizer_key", "learning_rate")]
+        names = [f.name for f in fields(self) if f.name not in ("revision", "optimizer_key", "learning_rate")]
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -141,9 +147,20 @@ class Memory:
     def valid_averages(self, layers: Layers) -> dict[str, dict[str, Array]]:
         """The moving averages of the parameters that are as training left them."""
         return {
-            name: {p: x for p, x in self.averages.get(name, {}).items() if is_untouched(layer.params, p)}
+            name: {p: x for p, x in self.averages.get(name, {}).items() if self.is_untouched(layer.params, p)}
             for name, layer in layers.items()
         }
+
+    def is_untouched(self, params: Mapping[str, Array], name: str) -> bool:
+        """Whether a parameter is the one that training left last."""
+        if not isinstance(params, TrainedParams) or params.revision != self.revision:
+            return False
+        return name in params and name not in params.assigned
+
+    def leave(self, layer: LayerBase, params: Mapping[str, Array], buffers: dict[str, Array]) -> None:
+        """Give a layer its parameters and buffers, as those that training left."""
+        layer.params, layer.buffers = TrainedParams(params, self.revision), buffers
+        layer.flush_gradients()
 
     # -- between what is kept and the state of a run --
 
@@ -164,15 +181,14 @@ class Memory:
     def unpack(self, step: TrainStep, state: TrainState, layers: Layers) -> None:
         """The reverse: into the layers and this memory. The state's arrays are theirs from now on."""
         names, segments = list(layers), step.segments
-        params = segments.unpack(state.params)
+        params, self.revision = segments.unpack(state.params), next(_REVISIONS)
         for layer, pure, p, buffers in zip(layers.values(), step.network.layers, params, state.buffers, strict=True):
             pure.copy_back(layer)
-            layer.params, layer.buffers = TrainedParams(p), buffers
-            layer.flush_gradients()
+            self.leave(layer, p, buffers)
         self.slots = dict(zip(names, segments.unpack_slots(state.slots), strict=True))
         self.averages = dict(zip(names, segments.unpack(state.averages), strict=True)) if state.averages else {}
         self.provenance = {name: {} for name in names}
-        for segment in segments.segments:
+        for segment in segments:
             for e in segment.entries:
                 name = names[e.layer]
                 rule, schedule = type(layers[name].optimizer).__name__, segment.schedule
@@ -197,8 +213,7 @@ class Memory:
     def put_back(self, snapshot: Mapping[str, Tree], layers: Layers) -> None:
         """Give the layers and this memory copies of a snapshot; the counts of steps and epochs stay."""
         tree = fresh_copy(dict(snapshot))
+        self.revision = next(_REVISIONS)
         for name, layer in layers.items():
-            layer.params = TrainedParams(tree["params"].get(name, {}))
-            layer.buffers = tree["buffers"].get(name, {})
-            layer.flush_gradients()
+            self.leave(layer, tree["params"].get(name, {}), tree["buffers"].get(name, {}))
         self.averages, self.slots = tree.get("averages", {}), tree.get("slots", {})

@@ -1,5 +1,5 @@
 """Before training begins: the rows to train on and to measure on, the step, the state. All that can be wrong with the
-arrays is found here, and nothing of the model has changed then.
+arrays is found here, while the fit can still be taken back whole.
 """
 
 import math
@@ -21,7 +21,7 @@ from xdfn.backend import (
 )
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
-from xdfn.notebook import initialize
+from xdfn.notebook import let_make_params, makes_own_params
 from xdfn.optim.base import OptimizerBase
 from xdfn.optim.schedules import ScheduleBase
 from xdfn.train.callbacks.base import FitInfo
@@ -35,7 +35,7 @@ from xdfn.train.metrics.base import MetricBase
 from xdfn.train.metrics.function import FunctionMetric
 from xdfn.train.options import FitOptions, NamedCallbacks
 from xdfn.train.state import TrainState
-from xdfn.train.step import Extras, TrainStep
+from xdfn.train.step import StepOptions, TrainStep
 
 Validation = tuple[Array, Array, Array | None]  # X, y and the weights of the rows
 
@@ -45,7 +45,7 @@ class ModelConfig(NamedTuple):
 
     layers: dict[str, LayerBase]
     loss: ObjectiveBase
-    extras: Extras
+    step_options: StepOptions
     history: Mapping[str, Sequence[float]]
 
     @property
@@ -91,7 +91,10 @@ def make_params(config: ModelConfig, memory: Memory, rule: OptimizerBase, X: Arr
             if layer.inherits:
                 layer.inherit(rule)
             with computing(X):
-                initialize(layer, n_in, where, dtype, random.generator(memory.seed, random.WEIGHTS, i))
+                if makes_own_params(layer):
+                    let_make_params(layer, n_in, where, dtype)
+                else:
+                    layer.initialize(n_in, where, dtype, random.generator(memory.seed, random.WEIGHTS, i))
         elif layer.n_in != n_in or layer.sizes != (layer.n_in, layer.n_out):
             made = "{} inputs and {} outputs".format(*layer.sizes)
             raise ValueError(f"{name}, {layer}, was made for {made} and gets {n_in} inputs; put a new layer there")
@@ -137,9 +140,9 @@ def make_step(config: ModelConfig, memory: Memory, like: Array) -> tuple[TrainSt
         for layer, of_layer in layers.items()
     ]
     step = TrainStep(
-        list(layers.values()), config.loss, memory.seed, place(like), provenance, config.extras, config.history
+        list(layers.values()), config.loss, memory.seed, place(like), provenance, config.step_options, config.history
     )
-    averages = None if config.extras.ema is None else averaged(params, memory, layers)
+    averages = None if config.step_options.ema is None else averaged(params, memory, layers)
     return step, memory.pack(step, layers, params, averages)
 
 
@@ -189,7 +192,7 @@ def class_numbers(config: ModelConfig, y: Array, options: FitOptions) -> Host | 
         raise ValueError(f"class_weight: {error}") from None
 
 
-def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, like: Array) -> Validation:
+def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, X_train: Array) -> Validation:
     given = options.validation_data
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         count = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
@@ -198,7 +201,7 @@ def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, l
         )
     X, y, *more = given
     check_inputs(X, config.n_in, "validation_data: X")
-    require_place(place(like), "the rows of the validation must be where those of the training are", X=X)
+    require_place(place(X_train), "the rows of the validation must be where those of the training are", X=X)
     try:
         check_targets(y, X, config.loss, config.n_out)
         if options.check_input:
@@ -231,7 +234,7 @@ def fit_info(n_epochs: int, n_batches: int, metrics: Mapping[str, MetricBase], c
 
 def check_schedules(step: TrainStep, state: TrainState, n_epochs: int, info: FitInfo) -> None:
     """Raise ValueError if a schedule will give a bad rate, or monitors what no epoch has."""
-    for segment in step.segments.segments:
+    for segment in step.segments:
         check_direction(segment.schedule, info.metrics)
     step.scalars.look_ahead(state.step, state.epoch, n_epochs, info.n_batches, info.values)
 

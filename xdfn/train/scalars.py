@@ -4,7 +4,7 @@ They are Python arithmetic on the host, so a new rate never compiles anything an
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xdfn.nn.layers.base import LayerBase
 from xdfn.optim.schedules import ScheduleBase
@@ -17,7 +17,7 @@ class ScalarSource:
 
     Parameters
     ----------
-    segments : sequence of Segment
+    segments : Segments
     layers : sequence of LayerBase
         Those that draw get a key.
     seed : int
@@ -29,13 +29,13 @@ class ScalarSource:
 
     def __init__(
         self,
-        segments: Sequence[Segment],
+        segments: Iterable[Segment],
         layers: Sequence[LayerBase],
         seed: int,
         ema: float | None,
         history: Mapping[str, Sequence[float]],
     ) -> None:
-        self.segments, self.layers, self.seed, self.ema, self.history = segments, layers, seed, ema, history
+        self.segments, self.layers, self.seed, self.ema, self.history = tuple(segments), layers, seed, ema, history
         self._drawing = [i for i, layer in enumerate(layers) if layer.draws]
         self._plateau_cache: dict[int, tuple[int, float]] = {}  # by schedule: epochs seen, and the rate that follows
 
@@ -56,7 +56,7 @@ class ScalarSource:
             if schedule is not None:
                 rule.lr = self._scheduled(schedule, since, step, epoch)
             rates.append(tuple(map(float, rule.rates(step + 1 - since.memory_step))))
-        keys = tuple([self.layers[i].keys(self.seed, i, step) for i in self._drawing]) if self._drawing else ()
+        keys = tuple([self.layers[i].random_key(self.seed, i, step) for i in self._drawing]) if self._drawing else ()
         # at first the average would hardly be more than the weights that it began with
         kept = () if self.ema is None else (min(self.ema, (1 + step) / (10 + step)),)
         return StepScalars(tuple(rates), keys, share, kept)

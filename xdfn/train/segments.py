@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from xdfn.backend import Array, Gradient, Place, concatenate, fresh_copy, namespace, product, traits, write
@@ -95,6 +95,9 @@ class Segments:
         self.segments = tuple(found.values())
         self.entries = [e for segment in self.segments for e in segment.entries]
         self.n_layers = len(rules)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self.segments)
 
     @property
     def n_params(self) -> int:

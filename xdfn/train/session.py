@@ -1,6 +1,5 @@
 """A session is one call of `DFN.fit`, as its callbacks see it: they are told of epochs and batches, see what training
-has come to, and may change the model, which the loop then goes on with. It is the one door through which training calls
-upwards.
+has come to, and may change the model, which the loop then goes on with. Through it alone training calls upwards.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ from xdfn.core.tree import Tree
 from xdfn.nn.layers.base import LayerBase
 from xdfn.train.callbacks.base import Callback, Model
 from xdfn.train.loop import Run
-from xdfn.train.memory import Memory, is_untouched
+from xdfn.train.memory import Memory
 from xdfn.train.plan import ModelConfig, Plan, check_schedules, make_step
 from xdfn.train.state import TrainState
 
@@ -46,8 +45,8 @@ class Session:
         self.by_batch = any(callback.by_batch for callback in self.callbacks)
         self.may_change_model = any(callback.may_change_model for callback in self.callbacks)
         self.epochs_left, self.epochs_done = plan.info.n_epochs, 0
-        self.good = plan.run.state  # of the last complete epoch
-        self._pending: TrainState | None = None  # further than the model shows
+        self.last_good = plan.run.state  # that of the last complete epoch
+        self._unpublished: TrainState | None = None  # further than the model shows
         self._begun: list[tuple[str, Callback]] = []
 
     # -- what the loop calls --
@@ -68,19 +67,19 @@ class Session:
         return bool(self.epochs_left) and not self.model.stop_training
 
     def keep(self, state: TrainState) -> None:
-        self.good = state
+        self.last_good = state
 
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None:
-        self._pending = state
+        self._unpublished = state
         for callback in self.callbacks:
             if callback.by_batch:
                 callback.on_batch_end(self.model, state.batch, n_batches, _reader(loss))
-        self._pending = None
+        self._unpublished = None
 
     def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
         """Record the epoch and tell the callbacks; give the run to go on with, if they changed the model."""
         if self.callbacks:
-            self._pending = state
+            self._unpublished = state
             values |= self._measured()
         self.keep(state)
         self.epochs_left, self.epochs_done = self.epochs_left - 1, self.epochs_done + 1
@@ -97,7 +96,7 @@ class Session:
 
     def publish(self) -> None:
         """Show in the model what training has come to; training goes on with arrays of its own."""
-        state, self._pending = self._pending, None
+        state, self._unpublished = self._unpublished, None
         if state is not None:
             self.memory.unpack(self.run.step, fresh_copy(state), self.layers)
 
@@ -111,8 +110,8 @@ class Session:
 
     def finish(self) -> None:
         """Give the model the last good state."""
-        self._pending = None
-        self.memory.unpack(self.run.step, self.good, self.layers)
+        self._unpublished = None
+        self.memory.unpack(self.run.step, self.last_good, self.layers)
 
     def end(self, complete: bool) -> None:
         """Tell the callbacks that it is over."""
@@ -143,7 +142,8 @@ class Session:
 
     def _changed_run(self) -> Run | None:
         """The run of the model as callbacks left it; None if they cannot have changed it."""
-        published, self._pending = self._pending is None, None
+        published = self._unpublished is None
+        self._unpublished = None
         if not (self.may_change_model and published):
             return None
         config = self.model.config()
@@ -154,15 +154,10 @@ class Session:
         step, state = make_step(config, self.memory, self.plan.like)
         if step.same(self.run.step):
             step = self.run.step  # with all that is recorded of it
-            if not step.segments.packs and self._untouched():  # arrays of such libraries cannot change in place
-                return None
         else:
             check_schedules(step, state, self.epochs_left, self.plan.info)
-        self.run, self.good = self.run._replace(step=step, state=state), state
+        self.run, self.last_good = self.run._replace(step=step, state=state), state
         return self.run
-
-    def _untouched(self) -> bool:
-        return all(is_untouched(layer.params, name) for layer in self.layers.values() for name in layer.shapes)
 
 
 def _record(history: dict[str, list[float]], values: dict[str, float]) -> None:

@@ -19,8 +19,8 @@ class TrainState(NamedTuple):
     buffers : tuple of one dict of arrays a layer
     slots : tuple of one tuple of arrays a segment, the optimizer's memory
     averages : tuple of one array a segment, the moving averages of the parameters; empty without
-    sums : dict of 0-d arrays: ``"loss"``, within a run of equal batches the sum of their losses, between runs the sum
-        over the rows of the epoch so far
+    sums : dict of 0-d arrays: ``"loss"``. Within a stretch of equal batches it is the sum of their losses, between
+        stretches the sum over all rows of the epoch so far.
     step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
     """
 
@@ -51,7 +51,7 @@ class TrainState(NamedTuple):
         return itertools.chain(self.params, *self.slots, self.averages)
 
     def copied(self, into: "TrainState | None") -> "TrainState":
-        """A copy; its large arrays are those of another state where the library writes into given arrays."""
+        """A copy. Where the library writes into given arrays, it reuses the large arrays of `into`."""
         if into is None or not traits(self.params[0]).writes:
             copied: TrainState = fresh_copy(self)
             return copied
@@ -78,13 +78,13 @@ class StepScalars(NamedTuple):
     rates : the numbers of the optimizer's rule, one tuple a segment
     keys : where the random bits of the step come from, one key for each layer that draws
     share : the rows of the batch as a share of those of a full one
-    kept : how much of the moving averages stays, if there are any
+    ema_decay : how much of the moving averages stays, if there are any; a tuple of one number, or none
     """
 
     rates: tuple[Rates, ...]
     keys: tuple[Key, ...]
     share: float
-    kept: tuple[float, ...]
+    ema_decay: tuple[float, ...]
 
 
 class BatchShape(NamedTuple):

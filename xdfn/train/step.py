@@ -7,7 +7,7 @@ from typing import NamedTuple
 from xdfn.backend import Array, Gradient, Place, axpby, namespace
 from xdfn.core.part import Part, config_key
 from xdfn.nn.layers.base import LayerBase
-from xdfn.nn.layers.context import Context
+from xdfn.nn.layers.context import NO_KEY, Context
 from xdfn.nn.losses import ObjectiveBase
 from xdfn.nn.network import Network, all_layers
 from xdfn.notebook import adapt
@@ -17,7 +17,7 @@ from xdfn.train.state import StepScalars, TrainState
 from xdfn.train.update import DirectUpdate, choose_update, constrained
 
 
-class Extras(NamedTuple):
+class StepOptions(NamedTuple):
     """What a step does beside the optimizers' moves, for the whole network; see `DFN`."""
 
     clip_value: float | None = None
@@ -36,8 +36,8 @@ class TrainStep:
     seed : int
     where : Place
         Where the network runs.
-    provenance : for each layer, by parameter, since when which rule moves it; from the start without it
-    extras : Extras
+    provenance : for each layer and parameter, which rule and schedule moves it, and since when; by default from step 0
+    options : StepOptions
     history : the values of the finished epochs by name; schedules may look at them
     """
 
@@ -48,26 +48,30 @@ class TrainStep:
         seed: int,
         where: Place,
         provenance: Sequence[Mapping[str, Provenance]] | None = None,
-        extras: Extras = Extras(),  # noqa: B008  a tuple
+        options: StepOptions = StepOptions(),  # noqa: B008  a tuple
         history: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         bare = [layer.clone(bare=True) for layer in layers]
         self.network = Network([adapt(layer) for layer in bare], copy.deepcopy(loss))
-        self.loss, self.extras, self.place = self.network.loss, extras, where
+        self.loss, self.options, self.place = self.network.loss, options, where
         rules = [layer.optimizer for layer in bare]
         shapes = [{name: tuple(value.shape) for name, value in layer.params.items()} for layer in layers]
         self.segments = Segments(rules, shapes, provenance or [{} for _ in layers], where)
-        self.scalars = ScalarSource(self.segments.segments, self.network.layers, seed, extras.ema, history or {})
-        ruled = [(e, *self.network.layers[e.layer].penalties(e.name)) for e in self.segments.entries]
-        penalties = [(e, penalty) for e, penalty, _ in ruled if penalty is not None]
-        self.constraints = [(e, constraint) for e, _, constraint in ruled if constraint is not None]
-        self.update_parameters = choose_update(self.segments, penalties, extras.clip_value, extras.clip_norm)
-        self._given = tuple(map(config_key, rules)), extras  # learning rates included
+        self.scalars = ScalarSource(self.segments, self.network.layers, seed, options.ema, history or {})
+        with_penalties = [(e, *self.network.layers[e.layer].penalties(e.name)) for e in self.segments.entries]
+        penalties = [(e, penalty) for e, penalty, _ in with_penalties if penalty is not None]
+        self.constraints = [(e, constraint) for e, _, constraint in with_penalties if constraint is not None]
+        self.move_parameters = choose_update(self.segments, penalties, options.clip_value, options.clip_norm)
+        since = [segment.provenance for segment in self.segments]
+        self._as_given = tuple(map(config_key, rules)), since, options  # learning rates included
         self._key: Hashable = None
-        parts = _parts(self.network, self.segments, [penalty for _, *of_entry in ruled for penalty in of_entry])
+        self._checked = False
+        parts = _parts(
+            self.network, self.segments, [penalty for _, *of_entry in with_penalties for penalty in of_entry]
+        )
         self.traceable = all(part.traceable for part in parts)
         # a compiled step would keep the first rate of a rule that reads its schedule's value elsewhere than in `rates`
-        fixed_rate = any(s.schedule and "lr" not in s.optimizer.per_step for s in self.segments.segments)
+        fixed_rate = any(s.schedule and "lr" not in s.optimizer.per_step for s in self.segments)
         self.compilable = all(part.compilable for part in parts) and not fixed_rate
 
     def __call__(
@@ -95,7 +99,7 @@ class TrainStep:
         """
         x = self.as_input(x, state)
         params = self.segments.unpack(state.params) if workspace is None else workspace.params_tree
-        ctx = Context((1, 0), weight, scalars.share)
+        ctx = Context(NO_KEY, weight, scalars.share)
         z, caches, buffers = self.network.forward(params, state.buffers, x, ctx, scalars.keys)
         loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
         gradients = self.network.backward(params, caches, dz)
@@ -111,13 +115,14 @@ class TrainStep:
         self, state: TrainState, gradients: GradientTree, scalars: StepScalars, workspace: Workspace | None = None
     ) -> TrainState:
         """The state after the step with the gradients of all layers: parameters moved, constrained, averaged."""
-        if not self.traceable:  # a user's layer, activation or loss may be wrong
+        if not (self.traceable and self._checked):  # a layer, an activation or a loss of a user may be wrong
             self._check_gradients(gradients)
-        params, slots = self.update_parameters(state, gradients, scalars, workspace)
+            self._checked = True
+        params, slots = self.move_parameters(state, gradients, scalars, workspace)
         params = constrained(self.segments, self.constraints, params, workspace)
         averages = state.averages
         if averages:
-            (kept,) = scalars.kept
+            (kept,) = scalars.ema_decay
             averages = tuple([axpby(1.0 - kept, p, kept, a) for p, a in zip(params, averages, strict=True)])
         return TrainState(
             params, state.buffers, slots, averages, state.sums, state.step + 1, state.epoch, state.batch + 1
@@ -134,12 +139,12 @@ class TrainStep:
 
     def workspace(self, state: TrainState) -> Workspace | None:
         """What the steps that begin with this state share, where the library writes into given arrays."""
-        return self.segments.workspace(state, self.update_parameters.with_gradients)
+        return self.segments.workspace(state, self.move_parameters.with_gradients)
 
-    # the loss of an epoch: the sum over its rows, gathered from runs of equal batches
+    # the loss of an epoch: the sum over its rows, gathered from stretches of equal batches
 
     def begin_sums(self, state: TrainState) -> TrainState:
-        """The state at the start of a run of equal batches, whose losses are summed by themselves."""
+        """The state at the start of a stretch of equal batches, whose losses are summed by themselves."""
         return state if state.batch == 0 else state.with_sums(self.init_sums(state.sums["loss"].dtype))
 
     def add_sums(self, state: TrainState, before: dict[str, Array], size: int, first: bool) -> TrainState:
@@ -155,22 +160,21 @@ class TrainStep:
     def init_sums(self, dtype: object) -> dict[str, Array]:
         return {"loss": self.place.xp.zeros((), dtype=dtype, device=self.place.device)}
 
-    def key(self) -> Hashable:
+    def compile_key(self) -> Hashable:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""
         if self._key is None:
-            layers = tuple(layer.key() for layer in self.network.layers)
+            layers = tuple(layer.compile_key() for layer in self.network.layers)
             rules = tuple(
-                (config_key(s.optimizer, s.optimizer.per_step, with_attributes=True), s.entries)
-                for s in self.segments.segments
+                (config_key(s.optimizer, s.optimizer.per_step, with_attributes=True), s.entries) for s in self.segments
             )
             loss = config_key(self.loss, with_attributes=True)
-            direct = isinstance(self.update_parameters, DirectUpdate)
-            self._key = layers, loss, rules, self.extras._replace(ema=None), direct
+            direct = isinstance(self.move_parameters, DirectUpdate)
+            self._key = layers, loss, rules, self.options._replace(ema=None), direct
         return self._key
 
     def same(self, other: "TrainStep") -> bool:
         """Whether training goes on with the other as with this one."""
-        return self.key() == other.key() and self._given == other._given
+        return self.compile_key() == other.compile_key() and self._as_given == other._as_given
 
 
 def _parts(network: Network, segments: Segments, of_entries: Sequence[Part | None]) -> list[Part]:

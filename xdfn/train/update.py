@@ -41,13 +41,13 @@ class RuleUpdate:
         self.segments, self.penalties = segments, penalties
         self.clip_value, self.clip_norm = clip_value, clip_norm
         # what `apply` depends on beside its rates
-        self.kinds = [config_key(s.optimizer, s.optimizer.per_step, with_attributes=True) for s in segments.segments]
+        self.kinds = [config_key(s.optimizer, s.optimizer.per_step, with_attributes=True) for s in segments]
 
     def __call__(
         self, state: TrainState, gradients: GradientTree, scalars: StepScalars, workspace: Workspace | None
     ) -> Moved:
         vectors = self._clipped(self._penalised(state, gradients, workspace))
-        segments = self.segments.segments
+        segments = self.segments
         moved = [
             apply_rule(segment.optimizer, p, g, slots, rates, kind)
             for segment, p, g, slots, rates, kind in zip(
@@ -103,7 +103,7 @@ class DirectUpdate:
             rates = [lr for (lr,) in scalars.rates]
             params = tuple([p - lr * g for p, g, lr in zip(state.params, vectors, rates, strict=True)])
             return params, state.slots
-        for segment, (lr,) in zip(self.segments.segments, scalars.rates, strict=True):
+        for segment, (lr,) in zip(self.segments, scalars.rates, strict=True):
             for e in segment.entries:
                 subtract(lr, gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
         return state.params, state.slots
@@ -118,8 +118,8 @@ def choose_update(
     clip_value: float | None,
     clip_norm: float | None,
 ) -> Update:
-    """The way of a network whose parameters are moved by these rules."""
-    rules = [s.optimizer for s in segments.segments]
+    """`DirectUpdate` for plain SGD with one rate, many parameters and nothing in between; else `RuleUpdate`."""
+    rules = [s.optimizer for s in segments]
     plain_sgd = len({config_key(rule) for rule in rules}) == 1 and rules[0].is_plain_sgd
     between = penalties or clip_value is not None or clip_norm is not None
     many = segments.n_params >= MIN_DIRECT_PARAMS or segments.place.traits.fuses

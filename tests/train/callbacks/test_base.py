@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fits import Told, two_layers
 
-from xdfn import DFN, Callback
+from xdfn import DFN, Callback, EarlyStopping, ProgressBar
 
 
 def test_callbacks_are_told_in_order(data):
@@ -42,3 +42,27 @@ def test_all_callbacks_are_told_of_the_end_whatever_one_does(data):
     with pytest.raises(RuntimeError, match="at the end"):
         two_layers().fit(X, y, 1, 64, None, callbacks=[Raises(), told])
     assert told.calls[-1] == ("fit ends", True)
+
+
+def test_who_overrides_a_method_is_taken_to_change_the_model():
+    class Still(EarlyStopping):
+        """The same with another name."""
+
+    class Looks(Callback):
+        may_change_model = False
+
+        def on_epoch_end(self, model, values): ...
+
+    class Meddles(Looks):
+        def on_epoch_begin(self, model): ...
+
+    given = (EarlyStopping, Still, Looks, Callback, Meddles, type("Mine", (EarlyStopping,), {"state": lambda self: {}}))
+    assert [cls.may_change_model for cls in given] == [False, False, False, True, True, True]
+
+
+def test_only_a_callback_of_batches_makes_training_go_batch_by_batch():
+    class Batches(Callback):
+        def on_batch_end(self, model, batch, n_batches, loss): ...
+
+    assert [Callback().by_batch, Batches().by_batch, EarlyStopping().by_batch] == [False, True, False]
+    assert [ProgressBar(batches).by_batch for batches in (False, True)] == [False, True]

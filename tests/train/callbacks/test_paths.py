@@ -1,7 +1,10 @@
+"""Paths, and other arguments of callbacks, are checked when they are given."""
+
 import pytest
 
-from xdfn import Checkpoint, CSVLog, EarlyStopping, Softmax
+from xdfn import Checkpoint, CSVLog, EarlyStopping
 from xdfn.train.callbacks.base import callbacks
+from xdfn.train.callbacks.paths import check_folder
 
 
 @pytest.mark.parametrize(
@@ -19,8 +22,6 @@ from xdfn.train.callbacks.base import callbacks
         (lambda: callbacks.resolve("early_stopping(None)"), "monitor must be .* got None"),
         (lambda: callbacks.resolve("checkpoint(5)"), "path must be .* got 5"),
         (lambda: callbacks.resolve("csv_log(None)"), "path must be .* got None"),
-        (lambda: Softmax(0), "dim must be -1 or 1, .* got 0"),
-        (lambda: setattr(Softmax(), "dim", 0), "dim must be -1 or 1, .* got 0"),
     ],
 )
 def test_a_bad_argument_is_named_at_once(make, says):
@@ -32,6 +33,12 @@ def test_paths_and_monitors_that_are_right(tmp_path):
     assert Checkpoint(tmp_path / "a.npz").path == str(tmp_path / "a.npz")
     assert CSVLog(tmp_path / "a.csv").path == str(tmp_path / "a.csv")
     assert Checkpoint("a.npz").monitor is None
-    softmax = Softmax()
-    softmax.dim = 1
-    assert softmax == Softmax(1)
+
+
+def test_a_folder_that_is_not_there_and_a_path_that_is_one(tmp_path):
+    check_folder("Mine", str(tmp_path / "a.csv"))
+    check_folder("Mine", "a.csv")
+    with pytest.raises(ValueError, match=r"^Mine: the folder of path '.*none/a.csv' does not exist; make it first$"):
+        check_folder("Mine", str(tmp_path / "none" / "a.csv"))
+    with pytest.raises(ValueError, match=r"^Mine: path '.*' is a folder; give the name of a file in it$"):
+        check_folder("Mine", str(tmp_path))

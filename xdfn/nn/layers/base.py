@@ -86,7 +86,7 @@ class LayerBase(StatefulLayer):
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
         """The outputs (n, n_out), what `pullback` will need, and the buffers after this batch. No `ctx`: inference.
 
-        The arguments must not be written to. Keep in the buffers what lasts: `self` is a passing copy.
+        The arguments must not be written to. Keep in the buffers what lasts: `self` is a temporary copy.
         """
         raise NotImplementedError(f"{type(self).__name__} must define apply(params, buffers, x, ctx), or forward")
 
@@ -97,7 +97,7 @@ class LayerBase(StatefulLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
 
-    def keys(self, seed: int, *where: int) -> random.Key:
+    def random_key(self, seed: int, *where: int) -> random.Key:
         """The random key of a step; see `random.mask_key`."""
         return random.mask_key(seed, *where)
 
@@ -136,7 +136,7 @@ class LayerBase(StatefulLayer):
         new.flush_gradients()
         return new
 
-    def key(self) -> Hashable:
+    def compile_key(self) -> Hashable:
         """What a compiled step depends on."""
         return config_key(self, self.state_attributes, with_attributes=True)
 

@@ -17,6 +17,9 @@ Applied = tuple[Array, Cache, Buffers]  # of `apply`: outputs, cache, buffers af
 Pulled = tuple[Array | None, Gradients]  # of `pullback`: the gradients at the inputs and at the parameters
 
 
+NO_KEY: random.Key = (1, 0)  # for a layer that draws nothing
+
+
 class Context(NamedTuple):
     """A layer's knowledge of the training step beyond its input. At inference there is no context.
 

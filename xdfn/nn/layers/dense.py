@@ -79,6 +79,7 @@ class FullyConnected(WeightedLayer, traceable=True):
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
         x, z, y = cache
         dz = activation_pullback(self.acti_fn, z, y, dy)
+        # pairs (A, B) that stand for A B: dW = x^T dz, and db = 1^T dz
         gradients: Gradients = {"W": (x.mT, dz), "b": (ones_row(dz), dz)}
         dx = dz @ params["W"].mT if input_grad else None
         return dx, gradients

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from xdfn.backend import Array, random
 from xdfn.core.registry import Spec
 from xdfn.nn.layers.base import LayerBase, layers, named
-from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Drawn, Gradients, Params, Pulled
+from xdfn.nn.layers.context import NO_KEY, Applied, Buffers, Cache, Context, Drawn, Gradients, Params, Pulled
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
 from xdfn.optim.base import OptimizerBase
 
@@ -98,9 +98,9 @@ class Residual(LayerBase, traceable=True):
             trees[layer][of_layer] = value
         return list(trees.values())
 
-    def keys(self, seed: int, *where: int) -> random.Key:
+    def random_key(self, seed: int, *where: int) -> random.Key:
         """In place of a key, a tuple of one for each inner layer."""
-        keys = [layer.keys(seed, *where, i, 0) if layer.draws else (1, 0) for i, layer in enumerate(self.inner)]
+        keys = [layer.random_key(seed, *where, i, 0) if layer.draws else NO_KEY for i, layer in enumerate(self.inner)]
         return cast(random.Key, tuple(keys))
 
     def _contexts(self, ctx: Context | None) -> list[Context | None]:

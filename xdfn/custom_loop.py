@@ -9,7 +9,7 @@ from xdfn.train.memory import Memory
 from xdfn.train.plan import ModelConfig, make_step
 
 
-class StepsByHand:
+class CustomLoop:
     """The methods of `DFN` for loops by hand: `forward`, `backward`, `update`, `flush_gradients`.
 
     Dropout's masks and the optimizer's memory are the same as in `fit`.
@@ -44,7 +44,7 @@ class StepsByHand:
                 Xs[name] = out
                 passes = len(layer.X)  # since the last update; the first draws as fit does in this step
                 again = (passes,) if passes else ()
-                ctx = Context(layer.keys(seed, i, memory.step, *again))
+                ctx = Context(layer.random_key(seed, i, memory.step, *again))
                 out = layer.forward(out) if layer.overrides_forward else layer.step_forward(out, ctx)
         return out, Xs
 

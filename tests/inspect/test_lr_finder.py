@@ -1,0 +1,75 @@
+import pytest
+
+from xdfn import DFN, FullyConnected, OptimizerBase, find_learning_rate
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(150, 4))
+    return X, (X[:, 0] * X[:, 1] > 0).astype(int)
+
+
+def test_a_rate_is_found_and_the_model_stays(backend, data):
+    X, y = (backend.array(a) for a in data)
+    model = DFN(8, 2, optimizer="sgd(lr=0.01)", init_w="glorot_uniform", seed=0)
+    search = find_learning_rate(model, X, y, low=1e-3, high=1e6, n_steps=60, batch_size=50)
+    assert not model.is_initialized
+    assert search.rates[0] == pytest.approx(1e-3)
+    assert search.rates[1] / search.rates[0] == pytest.approx(1e9 ** (1 / 59))
+    assert len(search.rates) == len(search.losses) < 60  # it exploded
+    assert max(search.losses[-5:]) > 1.5 * min(search.losses)
+    best = search.losses.index(min(search.losses[6:]))  # the first tenth is left out
+    assert search.suggestion == pytest.approx(search.rates[best] / 10)
+    assert 0.05 < search.suggestion < 1
+    for name, value in (("low", 0.0), ("high", 1e-9), ("smoothing", 1.0)):
+        with pytest.raises(ValueError, match=f"{name} must be a number"):
+            find_learning_rate(model, X, y, **{name: value})
+
+
+class SignDescent(OptimizerBase):
+    """Steps of a fixed length: a rule without a rate."""
+
+    seen: list = []  # noqa: RUF012  shared by the copies
+
+    def apply(self, p, g, slots, rates):
+        self.seen.append(rates)
+        return p - 1e-3 * (g > 0) + 1e-3 * (g < 0), slots
+
+
+@pytest.fixture
+def few(rng):
+    X = rng.normal(size=(40, 4))
+    return X, (X[:, 0] > 0) * 1
+
+
+def test_no_rate_is_given_to_a_rule_without_one(few):
+    X, y = few
+    layers = [FullyConnected(4, "tanh", "he_normal", SignDescent()), FullyConnected(2, "affine", "he_normal", "sgd")]
+    SignDescent.seen.clear()
+    search = find_learning_rate(DFN(layers=layers, seed=0), X, y, n_steps=10, batch_size=20)
+    assert len(search.rates) == 10
+    assert set(SignDescent.seen) == {()}
+
+
+def test_a_search_without_any_rate_says_so(few):
+    X, y = few
+    fixed = FullyConnected(2, "affine", "he_normal", SignDescent())
+    model = DFN(layers=["dropout(0.1)", fixed], seed=0)  # dropout's rule has a rate, and nothing to move
+    with pytest.raises(ValueError, match=r"an optimizer with a rate lr, such as 'sgd', got \[SignDescent"):
+        find_learning_rate(model, X, y)
+
+
+class OfTheClass(OptimizerBase):
+    """A rule whose rate is an attribute of the class."""
+
+    lr = 0.1
+
+    def apply(self, p, g, slots, rates):
+        return p - self.lr * g, slots
+
+
+def test_a_rate_of_the_class_is_found(few):
+    X, y = few
+    search = find_learning_rate(DFN(4, 2, optimizer=OfTheClass(), seed=0), X, y, low=1e-3, n_steps=30, batch_size=20)
+    assert search.losses[-1] != search.losses[0]
+    assert 1e-3 <= search.suggestion <= 10

@@ -1,0 +1,52 @@
+"""The fully connected layer by hand."""
+
+import numpy as np
+import pytest
+
+from xdfn import Affine, FullyConnected
+from xdfn.backend import product, random
+from xdfn.nn.activations import sigmoid
+
+X, W, B = [[1.0, 2.0], [0.0, -1.0]], [[1.0, 0.0], [0.5, -1.0]], [[0.5, 1.0]]
+
+
+def test_forward_and_backward_by_hand(backend):
+    layer = FullyConnected(2, "relu", "zeros")
+    x, params = backend.array(X), {"W": backend.array(W), "b": backend.array(B)}
+    y, cache, buffers = layer.apply(params, {}, x)
+    assert backend.numpy(y).tolist() == [[2.5, 0.0], [0.0, 2.0]]  # of z = [[2.5, -1], [0, 2]]
+    assert buffers == {}
+    dx, gradients = layer.pullback(params, cache, backend.array([[1.0, 10.0], [100.0, -1.0]]))
+    # dz = [[1, 0], [0, -1]]
+    assert backend.numpy(dx).tolist() == [[1.0, 0.5], [0.0, 1.0]]
+    assert backend.numpy(product(gradients["W"])).tolist() == [[1.0, 0.0], [2.0, 1.0]]
+    assert backend.numpy(product(gradients["b"])).tolist() == [[1.0, -1.0]]
+    assert layer.pullback(params, cache, y, input_grad=False)[0] is None
+
+
+def test_weights_and_biases_are_drawn_by_their_initialisers():
+    layer = FullyConnected(3, "tanh", "constant(2)", init_b="random_normal")
+    params, buffers, n_out = layer.init(random.generator(0, random.WEIGHTS), 4)
+    assert (params["W"].shape, params["b"].shape, buffers, n_out) == ((4, 3), (1, 3), {}, 3)
+    assert (params["W"] == 2).all()
+    assert len(np.unique(params["b"])) == 3
+
+
+def test_the_penalty_is_on_the_weights():
+    layer = FullyConnected(3, "tanh", "zeros", regularizer="l2(0.1)", constraint="max_norm(2)")
+    assert [str(part) for part in layer.penalties("W")] == ["L2(strength=0.1)", "MaxNorm(limit=2)"]
+    assert layer.penalties("b") == (None, None)
+
+
+@pytest.mark.parametrize(("spec", "function"), [("sigmoid", sigmoid), ("tanh", None), ("affine", None)])
+def test_what_it_ends_in_is_known_where_a_loss_may_compute_it(spec, function):
+    layer = FullyConnected(3, spec, "zeros")
+    assert layer.output_function is function
+    without = layer.without_output_function()
+    assert (without.acti_fn, str(layer.acti_fn).lower()[:4]) == (Affine(), spec[:4])
+
+    class Own(FullyConnected):
+        def apply(self, params, buffers, x, ctx=None):
+            return super().apply(params, buffers, 2 * x, ctx)
+
+    assert Own(3, spec, "zeros").output_function is None
