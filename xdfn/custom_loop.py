@@ -1,29 +1,16 @@
 """A training loop of the user's own: the steps of a fit, one by one, as the notebook has them."""
 
-from typing import Self
-
 from xdfn.backend import Array, computing, namespace
 from xdfn.nn.layers.context import Context
 from xdfn.train.checks import check_inputs, check_params
-from xdfn.train.memory import Memory
-from xdfn.train.plan import ModelConfig, make_step
+from xdfn.train.plan import Configured, make_step
 
 
-class CustomLoop:
+class CustomLoop(Configured):
     """The methods of `DFN` for loops by hand: `forward`, `backward`, `update`, `flush_gradients`.
 
     Dropout's masks and the optimizer's memory are the same as in `fit`.
     """
-
-    _memory: Memory
-
-    def config(self) -> ModelConfig:
-        """What the model is."""
-        raise NotImplementedError
-
-    def initialize(self, X: Array) -> Self:
-        """Make the parameters that are still missing."""
-        raise NotImplementedError
 
     def forward(self, X_train: Array) -> tuple[Array, dict[str, Array]]:
         """The output of the last layer, and the input of each layer by name.

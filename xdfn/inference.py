@@ -17,7 +17,7 @@ from xdfn.train.checks import check_inputs, check_params, check_targets, check_v
 from xdfn.train.evaluation import ROWS_AT_ONCE, Evaluation, MeanLoss
 from xdfn.train.memory import Memory
 from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
-from xdfn.train.plan import ModelConfig, averaged
+from xdfn.train.plan import Configured, ModelConfig, averaged
 
 
 class FrozenNetwork(NamedTuple):
@@ -140,15 +140,10 @@ def freeze(config: ModelConfig, memory: Memory, like: Array) -> FrozenNetwork:
     return FrozenNetwork(layers, network, params, buffers, getattr(namespace(like), memory.dtype), memory.seed or 0)
 
 
-class Predictor:
+class Predictor(Configured):
     """The half of `DFN` that answers: `predict`, `evaluate` and the views into the network."""
 
     loss: ObjectiveBase
-    _memory: Memory
-
-    def config(self) -> ModelConfig:
-        """What the model is."""
-        raise NotImplementedError
 
     def _frozen(self, X: Array, name: str = "X") -> FrozenNetwork:
         """The network, for inputs like X."""

@@ -223,27 +223,28 @@ def real_name(dtype: DType) -> str:
 
 def tiny(x: Array) -> float:
     """The smallest positive normal number in the dtype of x: what keeps a logarithm or a quotient finite."""
-    return _finfo(type(x), x.dtype)[0]
+    return _finfo(x)[0]
 
 
 def largest(x: Array) -> float:
     """The largest finite number in the dtype of x."""
-    return _finfo(type(x), x.dtype)[1]
+    return _finfo(x)[1]
 
 
 def eps(x: Array) -> float:
     """The distance from 1 to the next number in the dtype of x."""
-    return _finfo(type(x), x.dtype)[2]
+    return _finfo(x)[2]
 
 
 _FINFO: dict[tuple[type, DType], tuple[float, float, float]] = {}
 
 
-def _finfo(kind: type, dtype: DType) -> tuple[float, float, float]:
-    if (kind, dtype) not in _FINFO:
-        found: Foreign = _NAMESPACES[kind].finfo(dtype)
-        _FINFO[kind, dtype] = float(found.smallest_normal), float(found.max), float(found.eps)
-    return _FINFO[kind, dtype]
+def _finfo(x: Array) -> tuple[float, float, float]:
+    kind = type(x), x.dtype
+    if kind not in _FINFO:
+        found: Foreign = namespace(x).finfo(x.dtype)
+        _FINFO[kind] = float(found.smallest_normal), float(found.max), float(found.eps)
+    return _FINFO[kind]
 
 
 def computing(x: Array) -> AbstractContextManager[object]:

@@ -10,7 +10,7 @@ from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
 from xdfn.notebook import OptimizerInitializer
 from xdfn.optim.base import OptimizerBase
-from xdfn.train.plan import ModelConfig
+from xdfn.train.plan import Configured
 
 
 def text(layers: Mapping[str, LayerBase]) -> str:
@@ -65,7 +65,7 @@ def html(layers: Mapping[str, LayerBase], title: str) -> str:
     )
 
 
-class Described:
+class Described(Configured):
     """The methods of `DFN` that say what it is."""
 
     hidden_dims_1: int | None
@@ -77,10 +77,6 @@ class Described:
     clip_value: float | None
     clip_norm: float | None
     ema: float | None
-
-    def config(self) -> ModelConfig:
-        """What the model is, as training sees it."""
-        raise NotImplementedError
 
     def given(self) -> dict[str, object]:
         """The arguments that make an equal model, beside its layers and its loss, as JSON can hold them."""

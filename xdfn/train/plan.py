@@ -4,7 +4,7 @@ arrays is found here, while the fit can still be taken back whole.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 from xdfn.backend import (
     Array,
@@ -61,6 +61,20 @@ class ModelConfig(NamedTuple):
     def require_initialized(self) -> None:
         if not all(layer.is_initialized for layer in self.layers.values()):
             raise ValueError("the model has no parameters yet: call fit first, or load a saved model")
+
+
+class Configured:
+    """What the parts of `DFN` in other modules may use of it."""
+
+    _memory: Memory
+
+    def config(self) -> ModelConfig:
+        """What the model is, as training sees it."""
+        raise NotImplementedError
+
+    def initialize(self, X: Array) -> Self:
+        """Make the parameters that are still missing, for inputs like X (n, n_in)."""
+        raise NotImplementedError
 
 
 class Plan(NamedTuple):
