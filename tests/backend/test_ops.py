@@ -1,10 +1,11 @@
-"""The short ways of the seam against the plain expressions that they stand for."""
+"""The short ways of the backend against the plain expressions that they stand for."""
 
 import numpy as np
 import pytest
 
 from xdfn import Tanh
 from xdfn import backend as door
+from xdfn.backend.ops import counted
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -54,7 +55,7 @@ def test_a_sum_of_two_multiples(backend, rng, n):
 def test_small_arrays_and_rows(backend, rng):
     x, y, rows = rng.normal(size=(6, 2)), rng.integers(0, 3, 6), np.asarray([4, 0, 4], "int32")
     X = backend.array(x)
-    for made in (door.arange(5, X), door.counted(5, X)):
+    for made in (door.arange(5, X), counted(5, X)):
         assert backend.numpy(made).tolist() == [0, 1, 2, 3, 4]
         assert backend.numpy(made).dtype == np.int32
         assert door.place(made) == door.place(X)

@@ -2,12 +2,13 @@
 the names below; only the modules behind it know a library by name.
 
 Arrays       Array, Gradient, Product, DType, Host, Namespace: what types mean here
-Places       namespace(x): its array-API functions.  place(x), resolve_place("cupy:1"): a library and a device.
-             traits(x): what the library can do.  require_array, require_place: errors that say how to mend it
+Places       namespace(x): its array-API functions.  place(x), resolve_place("cupy:1"): a library and a device;
+             HOST is that of NumPy.  traits(x): what the library can do.
+             require_array, require_place: errors that say how to mend it
 Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range of a dtype
 Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
-Making       arange, counted, ones_row
+Making       arange, ones_row
 Gradients    product, concatenate, write, subtract: for arrays and for pairs (A, B) that stand for A B
 Operations   sign, axpby, take, take_rows, elementwise, kernel, bias_activation, activation_pullback
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
@@ -27,7 +28,6 @@ from xdfn.backend.ops import (
     axpby,
     bias_activation,
     concatenate,
-    counted,
     elementwise,
     kernel,
     ones_row,
@@ -78,7 +78,6 @@ __all__ = [
     "bias_activation",
     "computing",
     "concatenate",
-    "counted",
     "elementwise",
     "eps",
     "fresh_copy",

@@ -88,7 +88,7 @@ def device_template(X: Array, where: Place | None) -> Array:
     """An array like X where the network is to be."""
     if where is None or where == place(X):
         return X
-    if place(X).library != "numpy":
+    if place(X) != HOST:
         raise ValueError(f"X_train is on {place(X)}, expected NumPy arrays, which go to {where} by batches")
     row = to_numpy(X[:1]).astype(real_name(real_dtype(X)))  # of a memory-mapped file too
     return to_place(put(row, HOST), where)
