@@ -135,6 +135,7 @@ CALLBACKS = [
     "Checkpoint(path='model.npz', monitor='val_accuracy')",
     "CSVLog(path='log.csv')",
     "LearningRateLog",
+    "Log(level='WARNING')",
     "ProgressBar(batches=True)",
 ]
 

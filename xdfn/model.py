@@ -172,7 +172,7 @@ class DFN(Predictor, CustomLoop, Described):
         y_train: Array,
         n_epochs: int = 20,
         batch_size: int = 64,
-        verbose: bool | None = False,
+        verbose: bool | int | None = False,
         *,
         sample_weight: Array | None = None,
         class_weight: object = None,
@@ -195,8 +195,9 @@ class DFN(Predictor, CustomLoop, Described):
         y_train : array (n, n_out), (n,)
             One-hot rows or integer class numbers for CrossEntropy, 0 and 1 for BinaryCrossEntropy, else numbers.
         n_epochs, batch_size : int
-        verbose : bool or None
-            False: a line an epoch. True: also one a batch, for which the device is read each time. None: nothing.
+        verbose : bool, int or None
+            False: a line an epoch. True: also one a batch, for which the device is read each time. None or 0: nothing.
+            1: a progress bar on a terminal, lines elsewhere. 2: a line an epoch.
         sample_weight : array (n,), optional
             What each row counts for: a row of weight 2 for as much as two equal rows, one of weight 0 for nothing. Only
             the proportions matter.

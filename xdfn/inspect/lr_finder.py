@@ -78,7 +78,7 @@ class Fittable(Protocol):
         y_train: Array,
         n_epochs: int,
         batch_size: int,
-        verbose: bool | None,
+        verbose: bool | int | None,
         *,
         callbacks: Sequence[object],
     ) -> Self: ...

@@ -1,12 +1,15 @@
 """The arguments of a fit, checked as far as they can be without the arrays."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import NamedTuple
+
+import numpy as np
 
 from xdfn.backend import HOST, Array, Place, place, put, real_dtype, real_name, resolve_place, to_numpy, to_place
 from xdfn.core.fields import integer, number
 from xdfn.train.callbacks.base import Callback, callbacks
-from xdfn.train.callbacks.logs import Report
+from xdfn.train.callbacks.logs import ProgressBar, Report
 from xdfn.train.metrics import resolve_metrics
 from xdfn.train.metrics.base import MetricBase
 
@@ -31,7 +34,7 @@ class FitOptions(NamedTuple):
 def check_options(
     n_epochs: int,
     batch_size: int,
-    verbose: bool | None,
+    verbose: bool | int | None,
     sample_weight: object,
     class_weight: object,
     validation_data: object,
@@ -69,19 +72,38 @@ def check_options(
     )
 
 
-def resolve_callbacks(given: Sequence[object], verbose: bool | None) -> NamedCallbacks:
-    """The given callbacks by name, and the one that prints."""
-    if verbose not in (True, False, None):
-        raise ValueError(f"verbose must be True (batches and epochs), False (epochs) or None, got {verbose!r:.80}")
+def resolve_callbacks(given: Sequence[object], verbose: object) -> NamedCallbacks:
+    """The given callbacks by name, and the one that shows how far the fit has come."""
+    display = resolve_display(verbose)
     if isinstance(given, (str, Callback)) or not isinstance(given, Sequence):
         raise ValueError(f"callbacks must be a list of callbacks, got {given!r:.80}")
     named: NamedCallbacks = []
     for callback in map(callbacks.resolve, given):
         again = sum(str(other) == str(callback) for _, other in named)
         named.append((f"{callback}{again or ''}", callback))
-    if verbose is not None:
-        named.append(("report", Report(batches=verbose)))
+    if display is not None:
+        named.append(("report", display))
     return sorted(named, key=lambda pair: pair[1].late)
+
+
+def resolve_display(verbose: object) -> Callback | None:
+    """What `verbose` asks for: lines, a bar, or nothing.
+
+    Bools are the notebook's: False is a line an epoch, True also a line a batch. Integers are what scikit-learn's and
+    Keras's users write: 0 is nothing, 1 a bar on a terminal and lines elsewhere, 2 a line an epoch.
+    """
+    if verbose is None:
+        return None
+    if isinstance(verbose, (bool, np.bool)):
+        return Report(batches=bool(verbose))
+    if not isinstance(verbose, Integral) or verbose not in (0, 1, 2):
+        raise ValueError(
+            "verbose must be False (a line an epoch), True (also a line a batch), None or 0 (nothing), 1 (a bar on a "
+            f"terminal, else lines) or 2 (a line an epoch), got {verbose!r:.80}"
+        )
+    if verbose == 0:
+        return None
+    return ProgressBar() if verbose == 1 and ProgressBar.fits_here() else Report()
 
 
 def device_template(X: Array, where: Place | None) -> Array:

@@ -1,5 +1,8 @@
 import csv
+import logging
+import sys
 
+import numpy as np
 import pytest
 from fits import classifier, two_layers
 
@@ -62,3 +65,48 @@ def test_what_is_printed(blobs, capsys):
     quiet = classifier().fit(*blobs, 1, 128, verbose=None)
     assert capsys.readouterr().out == ""
     assert quiet.history == model.history
+
+
+@pytest.mark.parametrize(
+    ("verbose", "lines"),
+    [(None, 0), (0, 0), (np.int64(0), 0), (2, 3), (1, 3), (False, 3), (np.bool(False), 3), (True, 3 + 9)],
+)
+def test_what_verbose_shows(verbose, lines, data, capsys):
+    """Where there is no terminal, as under pytest, 1 is lines."""
+    DFN(8, 2, seed=0).fit(*data, 3, 64, verbose)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == lines
+    assert err == ""
+
+
+def test_a_terminal_gets_a_bar(data, capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    DFN(8, 2, seed=0).fit(*data, 3, 64, 1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    DFN(8, 2, seed=0).fit(*data, 3, 64, 1)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("verbose", [3, -1, "yes", 1.0, [1], np.ones(2)])
+def test_any_other_verbose_is_refused(verbose, data):
+    with pytest.raises(ValueError, match=r"verbose must be False .* None or 0 .* 1 .* or 2"):
+        DFN(8, 2, seed=0).fit(*data, 1, 64, verbose)
+
+
+def test_values_go_to_the_logger(data, caplog, capsys):
+    X, y = data
+    with caplog.at_level("INFO", logger="xdfn"):
+        model = DFN(8, 2, seed=0).fit(X, y, 2, 64, 0, callbacks=["log"], validation_data=(X, y))
+    loss, val_loss = (model.history[name][-1] for name in ("loss", "val_loss"))
+    assert [record.getMessage() for record in caplog.records][
+        -1
+    ] == f"epoch 2: loss {loss:.4g}, val_loss {val_loss:.4g}"
+    assert {(record.name, record.levelno) for record in caplog.records} == {("xdfn", logging.INFO)}
+    model.fit(X, y, 1, 64, 0, callbacks=["log('WARNING')"])
+    assert caplog.records[-1].levelno == logging.WARNING
+    assert caplog.records[-1].getMessage().startswith("epoch 3: ")
+    assert capsys.readouterr().out == ""

@@ -2,16 +2,17 @@
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from xdfn.core.fields import Field, flag
+from xdfn.core.fields import Field, choice_field, flag
 from xdfn.train.callbacks.base import Callback, FitInfo, Model, callbacks
 from xdfn.train.callbacks.paths import check_folder, path_field
 
-__all__ = ["CSVLog", "LearningRateLog", "ProgressBar"]
+__all__ = ["CSVLog", "LearningRateLog", "Log", "ProgressBar"]
 
 
 class Report(Callback):
@@ -87,6 +88,45 @@ class CSVLog(Callback):
 
 
 @callbacks.register()
+class Log(Callback):
+    """Write the values of each epoch to ``logging.getLogger("xdfn")``.
+
+    What becomes of them is up to the handlers of the user's program; without any, Python shows warnings alone.
+
+    Parameters
+    ----------
+    level : "DEBUG", "INFO" or "WARNING"
+
+    Examples
+    --------
+    >>> import logging, sys
+    >>> import numpy as np
+    >>> from xdfn import DFN
+    >>> logger = logging.getLogger("xdfn")
+    >>> logger.setLevel("INFO")
+    >>> handler = logging.StreamHandler(sys.stdout)
+    >>> logger.addHandler(handler)
+    >>> X, y = np.eye(4), np.asarray([0, 1, 0, 1])
+    >>> model = DFN(4, 2, seed=0).fit(X, y, 2, verbose=0, callbacks=["log"])
+    epoch 1: loss 0.6932
+    epoch 2: loss 0.6932
+    >>> logger.removeHandler(handler)
+    """
+
+    may_change_model = False
+    level = choice_field("DEBUG", "INFO", "WARNING")
+
+    def __init__(self, level: str = "INFO") -> None:
+        self.level = level
+
+    def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
+        import logging  # only now, since `import xdfn` should be quick
+
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        logging.getLogger("xdfn").log(getattr(logging, self.level), "epoch %d: %s", len(model.history["loss"]), shown)
+
+
+@callbacks.register()
 class LearningRateLog(Callback):
     """Put the rate of each epoch's last step, of the first layer with parameters, into ``model.history["lr"]``."""
 
@@ -112,6 +152,13 @@ class ProgressBar(Callback):
 
     def __init__(self, batches: bool = False) -> None:
         self.batches = batches
+
+    @staticmethod
+    def fits_here() -> bool:
+        """Whether there is a terminal to draw on, and tqdm to draw with."""
+        from importlib.util import find_spec  # only now, since `import xdfn` should be quick
+
+        return sys.stderr is not None and sys.stderr.isatty() and find_spec("tqdm") is not None
 
     @property
     def by_batch(self) -> bool:
