@@ -218,7 +218,7 @@ def test_arrays_of_two_places_say_so(backend, blobs):
         (lambda: DFN(3, 3, layers=["dropout(0.1)"]), "got both"),
         (lambda: DFN(layers=[]), "at least one layer"),
         (lambda: DFN(layers="dropout(0.1)"), "at least one layer"),
-        (lambda: DFN(layers=[3]), "expected the name of a layer"),
+        (lambda: DFN(layers=[3.5]), "expected the name of a layer"),
         (lambda: DFN(3, 3, loss="hinge"), "unknown loss 'hinge'"),
         (lambda: DFN(3, 3, optimizer="adm"), "did you mean 'Adam'"),
         (lambda: DFN(3, 3, init_w="he"), "unknown initialiser"),
@@ -240,3 +240,39 @@ def test_bad_values_are_said(name, value):
         tanh_network(**{name: value})
     with pytest.raises(ValueError, match=f"{name} must be a number"):
         setattr(tanh_network(), name, value)
+
+
+def test_weights_assigned_before_the_first_fit_are_adopted(backend, blobs):
+    X, y = (backend.array(a) for a in blobs)
+    trained, model = classifier().fit(X, y, 2, 64, verbose=0), classifier()
+    for name, layer in trained.layers.items():
+        model.layers[name].params = {key: backend.numpy(value) for key, value in layer.params.items()}
+    assert (backend.numpy(model.predict(X)) == backend.numpy(trained.predict(X))).all()
+    model.fit(X, y, 0, verbose=0)
+    for name, layer in trained.layers.items():
+        for key, value in layer.params.items():
+            assert (backend.numpy(model.layers[name].params[key]) == backend.numpy(value)).all()
+
+
+def test_weights_of_some_layers_are_no_network(blobs):
+    model = classifier()
+    model.layers["FC1"].params = {"W": np.ones((blobs[0].shape[1], 16))}
+    with pytest.raises(ValueError, match="no parameters yet"):
+        model.predict(blobs[0])
+    model.fit(*blobs, 0, verbose=0)  # which draws the others
+    assert (model.layers["FC1"].params["W"] == 1).all()
+
+
+def test_a_reset_model_is_a_new_one(backend, blobs):
+    X, y = (backend.array(a) for a in blobs)
+    model = classifier().fit(X, y, 2, 64, verbose=0)
+    first = model.history
+    model.layers["FC1"].optimizer.lr = 0.5
+    model.layers["FC1"].optimizer.lr = 0.01
+    assert model.reset() is model
+    assert (model.is_initialized, model.history) == (False, {"loss": []})
+    with pytest.raises(ValueError, match="no parameters yet"):
+        model.predict(X)
+    assert model.fit(X, y, 2, 64, verbose=0).history == first
+    model.reset().fit(X[:, :2], y, 1, 64, verbose=0)  # other columns, too
+    assert model.layers["FC1"].n_in == 2

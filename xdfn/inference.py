@@ -148,6 +148,8 @@ class Predictor(Configured):
     def _frozen(self, X: Array, name: str = "X") -> FrozenNetwork:
         """The network, for inputs like X."""
         config = self.config()
+        if config.is_assigned:
+            self.initialize(X)  # which adopts the parameters
         config.require_initialized()
         check_inputs(X, config.n_in, name)
         return freeze(config, self._memory, X)

@@ -15,10 +15,10 @@ from xdfn.custom_loop import CustomLoop
 from xdfn.inference import Predictor
 from xdfn.inspect.summary import Described
 from xdfn.nn.initializers import InitializerBase, initializers
-from xdfn.nn.layers import FullyConnected
 from xdfn.nn.layers.base import LayerBase, named
+from xdfn.nn.layers.dense import stack
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
-from xdfn.notebook import OptimizerInitializer
+from xdfn.notebook import OptimizerInitializer, notebook_layers
 from xdfn.optim.base import OptimizerBase
 from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
@@ -82,8 +82,7 @@ class DFN(Predictor, CustomLoop, Described):
     >>> import numpy as np
     >>> X = np.asarray([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> y = np.asarray([0, 1, 1, 0])
-    >>> hidden = FullyConnected(8, "tanh", "glorot_uniform")
-    >>> model = DFN(layers=[hidden, FullyConnected(2, "affine", "glorot_uniform")], optimizer="adam(lr=0.1)", seed=0)
+    >>> model = DFN(layers=["fc(8, 'tanh')", 2], optimizer="adam(lr=0.1)", seed=0)
     >>> model.fit(X, y, n_epochs=100, batch_size=4, verbose=None).predict(X).tolist()
     [0, 1, 1, 0]
     """
@@ -104,7 +103,7 @@ class DFN(Predictor, CustomLoop, Described):
         init_w: Spec[InitializerBase] = "std_normal",
         loss: Spec[ObjectiveBase] = CrossEntropy(),  # noqa: B008  the notebook's signature; the model takes a copy
         *,
-        layers: Sequence[Spec[LayerBase]] | None = None,
+        layers: Sequence[int | Spec[LayerBase]] | None = None,
         seed: int | None = None,
         clip_value: float | None = None,
         clip_norm: float | None = None,
@@ -114,7 +113,7 @@ class DFN(Predictor, CustomLoop, Described):
         self.init_w, self.loss = init_w, loss
         self.seed, self.clip_value, self.clip_norm, self.ema = seed, clip_value, clip_norm, ema
         self._session: Session | None = None  # while a fit goes on
-        self._layers = named(_notebook_layers(hidden_dims_1, hidden_dims_2, init_w) if layers is None else layers)
+        self._layers = named(notebook_layers(hidden_dims_1, hidden_dims_2, init_w) if layers is None else stack(layers))
         if layers is not None and (hidden_dims_1 is not None or hidden_dims_2 is not None):
             raise ValueError("DFN expects either layers=[...] or hidden_dims_1 and hidden_dims_2, got both")
         made = [value for layer in self._layers.values() for value in layer.params.values()]
@@ -239,7 +238,7 @@ class DFN(Predictor, CustomLoop, Described):
             n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
             metrics, callbacks, check_input, device,
         )  # fmt: skip
-        check_inputs(X_train, self._first.n_in, "X_train")
+        check_inputs(X_train, self.config().n_in, "X_train")
         like = device_template(X_train, options.where)
         before, complete = self._state, False
         self._memory = self._memory.copy()
@@ -287,20 +286,32 @@ class DFN(Predictor, CustomLoop, Described):
 
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
-        check_inputs(X, self._first.n_in)
-        rule = self._share_optimizer()
-        make_params(self.config(), self._memory, rule, X)
+        check_inputs(X, self.config().n_in)
+        make_params(self.config(), self._memory, self._share_optimizer(), X)
+        return self
+
+    def reset(self) -> Self:
+        """Forget what was learned, the history too: the next fit begins anew, with newly drawn parameters.
+
+        Examples
+        --------
+        >>> DFN(4, 2).reset().history
+        {'loss': []}
+        """
+        if self._session is not None:
+            raise ValueError("reset was called by a callback of a fit; set model.stop_training and reset after the fit")
+        for layer in self._layers.values():
+            layer.forget_params()
+        self._memory, self.history = Memory(seed=self.seed), {"loss": []}
         return self
 
     def snapshot(self) -> dict[str, Tree]:
         """Copies of all that training has learned: parameters, buffers, averages, and the optimizers' memory."""
-        layers = self.layers
-        return self._memory.snapshot(layers)
+        return self._memory.snapshot(self.layers)
 
     def put_back(self, snapshot: dict[str, Tree]) -> None:
         """Give the model copies of what a snapshot of it holds; the counts of its steps and epochs stay."""
-        layers = self.layers
-        self._memory.put_back(snapshot, layers)
+        self._memory.put_back(snapshot, self.layers)
 
     @property
     def learning_rate(self) -> float:
@@ -368,11 +379,6 @@ class DFN(Predictor, CustomLoop, Described):
         model._memory.optimizer_key = config_key(OptimizerInitializer(model._optimizer)())
         return model
 
-    @property
-    def is_initialized(self) -> bool:
-        """Whether every layer has its parameters."""
-        return all(layer.is_initialized for layer in self.layers.values())
-
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # with layers of its own, or training one model would move the other
 
@@ -383,16 +389,3 @@ class DFN(Predictor, CustomLoop, Described):
         vars(new).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name != "_session"})
         new._session = None
         return new
-
-    @property
-    def _first(self) -> LayerBase:
-        return next(iter(self._layers.values()))
-
-
-def _notebook_layers(n_hidden: int | None, n_out: int | None, init_w: Spec[InitializerBase]) -> list[LayerBase]:
-    if n_hidden is None or n_out is None:
-        raise ValueError("DFN expects hidden_dims_1 and hidden_dims_2, the numbers of units, or layers=[...]")
-    return [
-        FullyConnected(integer("hidden_dims_1", n_hidden), "sigmoid", init_w),
-        FullyConnected(integer("hidden_dims_2", n_out), "affine(slope=1, intercept=0)", init_w),
-    ]

@@ -9,11 +9,13 @@ import inspect
 import numpy as np
 
 from xdfn.backend import Array, Place, fresh_copy, namespace
+from xdfn.core.fields import integer
 from xdfn.core.registry import Spec
 from xdfn.nn.activations import ActivationBase, activations
 from xdfn.nn.initializers import InitializerBase, initializers
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Params, Pulled
+from xdfn.nn.layers.dense import FullyConnected
 from xdfn.nn.layers.stateful import put_all
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
 from xdfn.optim.base import OptimizerBase, Rates, Slots, resolve_optimizer
@@ -68,6 +70,16 @@ class WeightInitializer:
 
     def __call__(self, weight_shape: tuple[int, ...]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
         return self.init_fn(weight_shape)
+
+
+def notebook_layers(n_hidden: int | None, n_out: int | None, init_w: Spec[InitializerBase]) -> list[LayerBase]:
+    """The notebook's network: a layer of sigmoid units, and one of affine outputs."""
+    if n_hidden is None or n_out is None:
+        raise ValueError("DFN expects hidden_dims_1 and hidden_dims_2, the numbers of units, or layers=[...]")
+    return [
+        FullyConnected(integer("hidden_dims_1", n_hidden), "sigmoid", init_w),
+        FullyConnected(integer("hidden_dims_2", n_out), "affine(slope=1, intercept=0)", init_w),
+    ]
 
 
 # ---- parts in the notebook's style -------------------------------------------------------------------------------

@@ -179,8 +179,8 @@ def test_signatures():
     assert arguments(DFN.evaluate) == [("X_test", empty), ("y_test", empty), ("batch_size", 128)]
     assert arguments(FullyConnected)[:4] == [
         ("n_out", empty),
-        ("acti_fn", empty),
-        ("init_w", empty),
+        ("acti_fn", "relu"),  # defaults, where the notebook has none
+        ("init_w", None),
         ("optimizer", None),
     ]
     assert arguments(xdfn.Softmax) == [("dim", -1), ("optimizer", None)]

@@ -93,7 +93,7 @@ def test_numbers_keep_their_sign_and_exponent():
         (layers, "dropout(rate=1.0)", "rate must be a number in \\[0, 1\\)"),
         (layers, "fullyconnected(0, 'relu', 'zeros')", "n_out must be an integer of at least 1"),
         (layers, "fullyconnected(2.5, 'relu', 'zeros')", "n_out must be an integer"),
-        (layers, "fullyconnected(3)", "acti_fn"),
+        (layers, "fullyconnected()", "n_out"),
         (layers, "fullyconnected(3, 'nope', 'zeros')", "unknown activation 'nope'"),
         (layers, "softmax(dim=0)", "dim must be -1 or 1"),
     ],

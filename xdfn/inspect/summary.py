@@ -78,6 +78,11 @@ class Described(Configured):
     clip_norm: float | None
     ema: float | None
 
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every layer has its parameters."""
+        return self.config().is_initialized
+
     def given(self) -> dict[str, object]:
         """The arguments that make an equal model, beside its layers and its loss, as JSON can hold them."""
         return {

@@ -45,10 +45,13 @@ class ActivationBase(Part):
     function : callable, or None
         The function of this module that `forward` is, if a loss may compute it as its own link. A subclass that
         overrides one of the methods must state it again.
+    initializer : str
+        The initialiser of the weights in front of it, where a layer is not given another.
     """
 
     _numerics = ("forward", "grad", "pullback")
 
+    initializer: ClassVar[str] = "glorot_uniform"
     fusable: bool = False
     function: Callable[[Array], Array] | None = None
 
@@ -132,6 +135,8 @@ def _whole_log(x: float) -> float:
 class ReLU(ActivationBase, traceable=True):
     """g(z) = max(0, z), with g'(0) = 0 (Nair and Hinton 2010)."""
 
+    initializer = "he_uniform"
+
     def forward(self, z: Array) -> Array:
         return namespace(z).maximum(z, 0.0)
 
@@ -150,6 +155,8 @@ class LeakyReLU(ActivationBase, traceable=True):
     -----
     alpha is 0.3 here and in Keras, 0.01 in PyTorch.
     """
+
+    initializer = "he_uniform"
 
     _shown = ("alpha",)
 
@@ -294,6 +301,8 @@ class Softsign(ActivationBase, traceable=True):
 class SiLU(ActivationBase, traceable=True):
     """g(z) = z s with s = sigmoid(z), g' = s (1 + z (1 - s)) (Elfwing et al. 2018, arXiv:1702.03118)."""
 
+    initializer = "he_uniform"
+
     def forward(self, z: Array) -> Array:
         return z * _sigmoid(z)
 
@@ -305,6 +314,8 @@ class SiLU(ActivationBase, traceable=True):
 @activations.register()
 class Mish(ActivationBase, traceable=True):
     """g(z) = z t with t = tanh(log(1 + e^z)), g' = t + z (1 - t^2) sigmoid(z) (Misra 2019, arXiv:1908.08681)."""
+
+    initializer = "he_uniform"
 
     _softplus: ClassVar[SoftPlus] = SoftPlus()
 
@@ -328,6 +339,8 @@ class GELU(ActivationBase, traceable=True):
     Within 5e-4 of the exact form z Phi(z), PyTorch's default: the array standard has no erf.
     """
 
+    initializer = "he_uniform"
+
     C: ClassVar[float] = 2 * math.sqrt(2 / math.pi)
     K: ClassVar[float] = 0.044715
 
@@ -342,6 +355,8 @@ class GELU(ActivationBase, traceable=True):
 @activations.register()
 class ELU(ActivationBase, traceable=True):
     """g(z) = z for z > 0, else alpha (e^z - 1) (Clevert et al. 2016, arXiv:1511.07289)."""
+
+    initializer = "he_uniform"
 
     _shown = ("alpha",)
 
@@ -365,6 +380,8 @@ class SELU(ActivationBase, traceable=True):
 
     Klambauer et al. 2017, arXiv:1706.02515.
     """
+
+    initializer = "lecun_normal"
 
     ALPHA: ClassVar[float] = 1.6732632423543772
     SCALE: ClassVar[float] = 1.0507009873554805

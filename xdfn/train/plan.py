@@ -58,8 +58,18 @@ class ModelConfig(NamedTuple):
         assert n_out is not None
         return n_out
 
+    @property
+    def is_initialized(self) -> bool:
+        return all(layer.is_initialized for layer in self.layers.values())
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it is a new model, and the user has assigned parameters to every layer that has some."""
+        drawing = [layer for layer in self.layers.values() if type(layer).init is not LayerBase.init]
+        return not self.is_initialized and bool(drawing) and all(layer.params for layer in drawing)
+
     def require_initialized(self) -> None:
-        if not all(layer.is_initialized for layer in self.layers.values()):
+        if not self.is_initialized:
             raise ValueError("the model has no parameters yet: call fit first, or load a saved model")
 
 

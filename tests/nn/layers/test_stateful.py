@@ -95,3 +95,27 @@ def test_a_layer_by_itself_moves_as_in_a_network(rng, kind, rule):
     for name, value in model.layers["FC1"].params.items():
         np.testing.assert_allclose(alone.params[name], value, rtol=1e-12, err_msg=name)
     assert np.linalg.norm(alone.params["W"], axis=0).max() <= 1 + 1e-12
+
+
+def test_arrays_that_were_assigned_before_are_adopted(backend):
+    layer = FullyConnected(2, "relu", "he_normal")
+    layer.params = {"W": backend.array([[1.0, -1.0]])}
+    y = layer.forward(backend.array([[3.0]]))
+    assert backend.numpy(y).tolist() == [[3.0, 0.0]]
+    assert backend.numpy(layer.params["b"]).tolist() == [[0.0, 0.0]]  # the others are drawn
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"W": np.ones((2, 3))}, r"params\['W'\] must have shape \(1, 2\), the assigned array has \(2, 3\)"),
+        ({"w": np.ones((1, 2))}, r"params hold \['W', 'b'\], and 'w' was assigned"),
+        ({"W": [[1.0, 2.0]]}, "expected an array .* got list"),
+    ],
+)
+def test_assigned_arrays_that_do_not_fit_are_refused(params, says):
+    layer = FullyConnected(2, "relu", "he_normal")
+    layer.params = params
+    with pytest.raises(ValueError, match=says):
+        layer.forward(np.ones((1, 1)))
+    assert not layer.is_initialized

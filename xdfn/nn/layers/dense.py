@@ -1,8 +1,11 @@
 """The fully connected layer: each unit sees all features."""
 
+from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from xdfn.backend import Array, activation_pullback, bias_activation, ones_row
+from xdfn.core.fields import integer
 from xdfn.core.registry import Spec
 from xdfn.nn.activations import ActivationBase, Affine, activations
 from xdfn.nn.initializers import InitializerBase
@@ -29,9 +32,10 @@ class FullyConnected(WeightedLayer, traceable=True):
     n_out : int
         Number of units.
     acti_fn : str or ActivationBase
-        The activation g, such as ``"relu"`` or ``"affine(slope=1, intercept=0)"``.
-    init_w : str or InitializerBase
-        The initialiser of W, such as ``"he_uniform"``.
+        The activation g, such as ``"tanh"`` or ``"affine(slope=1, intercept=0)"``.
+    init_w : str or InitializerBase, optional
+        The initialiser of W, such as ``"he_uniform"``. Without it the one that suits the activation: he_uniform for
+        ReLU and its relatives, lecun_normal for SELU, else glorot_uniform.
     optimizer : str or OptimizerBase, optional
         An optimizer of its own for this layer.
     init_b : str or InitializerBase
@@ -52,20 +56,23 @@ class FullyConnected(WeightedLayer, traceable=True):
     """
 
     prefix = "FC"
+    _shown = ("acti_fn", "init_w")
     acti_fn = activations.field()
 
     def __init__(
         self,
         n_out: int,
-        acti_fn: Spec[ActivationBase],
-        init_w: Spec[InitializerBase],
+        acti_fn: Spec[ActivationBase] = "relu",
+        init_w: Spec[InitializerBase] | None = None,
         optimizer: Spec[OptimizerBase] | None = None,
         init_b: Spec[InitializerBase] = "zeros",
         regularizer: Spec[RegularizerBase] | None = None,
         constraint: Spec[ConstraintBase] | None = None,
     ) -> None:
-        super().__init__(n_out, init_w, optimizer, init_b, regularizer, constraint)
-        self.acti_fn = acti_fn
+        activation = activations.resolve(acti_fn)
+        given = activation.initializer if init_w is None else init_w
+        super().__init__(n_out, given, optimizer, init_b, regularizer, constraint)
+        self.acti_fn = activation
 
     def init(self, rng: "Generator", n_in: int) -> Drawn:
         W = self.init_w((n_in, self.n_out), rng)
@@ -108,3 +115,20 @@ class FullyConnected(WeightedLayer, traceable=True):
             "optimizer": {"hyperparams": self.optimizer.hyperparams},
             "components": dict(self.params),
         }
+
+
+def stack(given: object) -> object:
+    """Layers as `DFN` takes them, with an int n for n ReLU units, or at the end for n outputs.
+
+    >>> stack([64, "dropout(0.5)", 10])
+    [FullyConnected(n_out=64, acti_fn='ReLU', init_w='he_uniform', optimizer='SGD(lr=0.01)'), 'dropout(0.5)', \
+FullyConnected(n_out=10, acti_fn='Affine(slope=1, intercept=0)', init_w='glorot_uniform', optimizer='SGD(lr=0.01)')]
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        return given
+    return [
+        FullyConnected(integer("layers: a number of units", spec), "relu" if spec_is_inner else "affine")
+        if isinstance(spec, Integral) and not isinstance(spec, bool)
+        else spec
+        for spec, spec_is_inner in zip(given, [True] * (len(given) - 1) + [False], strict=True)
+    ]

@@ -95,13 +95,33 @@ class StatefulLayer(Part):
     # -- parameters --
 
     def initialize(self, n_in: int, where: Place, dtype: DType, rng: "Generator") -> None:
-        """Make the parameters for inputs of `n_in` features."""
-        params, buffers, self.n_out = self.init(rng, n_in)
-        self.n_in = n_in
-        self.params, self.buffers = put_all(params, where, dtype), put_all(buffers, where, dtype)
+        """Make the parameters for inputs of `n_in` features. Those that were assigned before are adopted.
+
+        Raises
+        ------
+        ValueError
+            An assigned array has no place in the layer, or another shape.
+        """
+        params, buffers, n_out = self.init(rng, n_in)
+        adopted = self._adopted("params", self.params, params), self._adopted("buffers", self.buffers, buffers)
+        self.n_in, self.n_out = n_in, n_out
+        self.params, self.buffers = (put_all(arrays, where, dtype) for arrays in adopted)
         self.finish_init()
         if not self.traceable:
             self._check_apply(where.xp.zeros((1, n_in), dtype=dtype, device=where.device))
+
+    def _adopted(self, what: str, assigned: Mapping[str, Array], drawn: Mapping[str, Host]) -> dict[str, Array | Host]:
+        """The arrays that were drawn, with those that the user assigned before in their places."""
+        for name, value in assigned.items():
+            if name not in drawn:
+                raise ValueError(f"{self}: {what} hold {sorted(drawn)}, and {name!r} was assigned")
+            require_array(f"{what}[{name!r}] of {self}", value, len(drawn[name].shape))
+            if tuple(value.shape) != drawn[name].shape:
+                raise ValueError(
+                    f"{self}: {what}[{name!r}] must have shape {drawn[name].shape}, the assigned array has "
+                    f"{tuple(value.shape)}"
+                )
+        return {**drawn, **assigned}
 
     def _check_apply(self, x: Array) -> None:
         """Look at what a user's `apply` gives, before training relies on it."""
@@ -131,6 +151,14 @@ class StatefulLayer(Part):
                 f"{self}: expected arrays of shapes {expected} and {expected_out} outputs, got {got} and {n_out}"
             )
         self.finish_init()
+
+    def forget_params(self) -> None:
+        """Be as before the parameters were made."""
+        self.params, self.buffers, self.shapes, self.is_initialized = {}, {}, {}, False
+        self.sizes, self.n_in = (None, None), None
+        self.optimizer, own = self.optimizer.without_memory(), self.own_optimizer
+        self.own_optimizer = None if own is None else self.optimizer
+        self.flush_gradients()
 
     def finish_init(self) -> None:
         self.shapes = {name: tuple(value.shape) for name, value in self.params.items()}
