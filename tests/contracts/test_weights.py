@@ -67,6 +67,16 @@ def test_class_weights_with_sample_weights_are_those_of_repeated_rows(backend, c
     same(backend, weighted, repeated)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool"])
+def test_class_weights_of_a_binary_question_in_any_dtype(backend, dtype, rng):
+    X, y = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
+    more = {"class_weight": "balanced", "validation_fraction": 0.25, "verbose": 0}
+    model = DFN(layers=[4, 1], loss="binary_cross_entropy", seed=0)
+    model.fit(backend.array(X), backend.array(y.astype(dtype)), 2, 10, **more)
+    numpys = DFN(layers=[4, 1], loss="binary_cross_entropy", seed=0).fit(X, y, 2, 10, **more)
+    np.testing.assert_allclose(model.history["loss"], numpys.history["loss"], rtol=1e-10)
+
+
 def test_class_weights_of_a_binary_question(rng):
     X, y = rng.normal(size=(40, 2)), (rng.random(40) < 0.2).astype(int)
     layers = [FullyConnected(1, "affine", "glorot_uniform")]

@@ -298,7 +298,10 @@ class BinaryCrossEntropy(ObjectiveBase, traceable=True):
 
     def labels(self, y: Array, n_out: int) -> Array:
         xp = namespace(y)
-        return xp.astype(xp.reshape(y, (-1,)) > 0.5, xp.int32) if n_out == 1 else super().labels(y, n_out)
+        if n_out > 1:
+            return super().labels(y, n_out)
+        # as numbers, for the standard compares no integers or bools with 0.5
+        return xp.astype(xp.astype(xp.reshape(y, (-1,)), xp.float32) > 0.5, xp.int32)
 
     @staticmethod
     def loss(y_true: Array, y_pred: Array) -> Array:
