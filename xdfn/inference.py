@@ -147,7 +147,7 @@ class Predictor(Configured):
 
     def _frozen(self, X: Array, name: str = "X") -> FrozenNetwork:
         """The network, for inputs like X."""
-        config = self.config()
+        config = self._config()
         if config.is_assigned:
             self.initialize(X)  # which adopts the parameters
         config.require_initialized()
@@ -201,7 +201,7 @@ class Predictor(Configured):
         if samples is None:
             return self._shaped(self._frozen(X).map(self.loss.decide, X))
         n_samples = integer("samples", samples, 2)
-        if not any(layer.draws for layer in self.config().layers.values()):
+        if not any(layer.draws for layer in self._config().layers.values()):
             raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
         mean, spread = self._frozen(X).sample(X, n_samples)
         return self._shaped(mean), self._shaped(spread)
@@ -240,7 +240,7 @@ class Predictor(Configured):
             what = Accuracy() if self.loss.classifies else MeanLoss()
         else:
             what = MeanLoss() if isinstance(metric, str) and metric == "loss" else resolve_metrics({"": metric})[""]
-        what.check(self.loss, self.config().n_out)
+        what.check(self.loss, self._config().n_out)
         weight = None
         if sample_weight is not None:
             weight = put(check_weights("sample_weight", sample_weight, X_test.shape[0]), place(X_test))
@@ -249,7 +249,7 @@ class Predictor(Configured):
             return evaluation.finalize(to_numpy(answers.evaluate(evaluation, rows)))[""]
 
     def _check_targets(self, X: Array, y: Array) -> None:
-        n_out = self.config().n_out
+        n_out = self._config().n_out
         check_targets(y, X, self.loss, n_out)
         check_values(X, y, self.loss, n_out)
 
@@ -286,7 +286,7 @@ class Predictor(Configured):
         >>> model.input_gradients(np.zeros((1, 2)))
         array([[3., 3.]])
         """
-        answers, n_out = self._frozen(X), self.config().n_out
+        answers, n_out = self._frozen(X), self._config().n_out
         if y is not None and output is None:
             self._check_targets(X, y)
         elif y is not None or (output is None and n_out > 1):

@@ -31,7 +31,8 @@ from xdfn.train.step import StepOptions
 __all__ = ["DFN"]
 
 # what a fit changes: memory, optimizer, loss, layers, and the attributes of each layer
-UndoPoint = tuple[Memory, Spec[OptimizerBase] | None, ObjectiveBase, dict[str, LayerBase], list[dict[str, object]]]
+UndoPoint = tuple[Memory, "Optimizer", ObjectiveBase, dict[str, LayerBase], list[dict[str, object]]]
+Optimizer = tuple[Spec[OptimizerBase] | None, OptimizerBase]
 
 
 def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
@@ -135,13 +136,13 @@ class DFN(Predictor, CustomLoop, Described):
     @property
     def optimizer(self) -> Spec[OptimizerBase] | None:
         """The optimizer as it was given. Assign to change that of every layer without one of its own."""
-        return self._optimizer
+        return self._optimizer[0]
 
     @optimizer.setter
     def optimizer(self, spec: Spec[OptimizerBase] | None) -> None:
-        rule = OptimizerInitializer(spec)()
-        # a copy, so that a rule that is given to two models is not shared
-        self._optimizer = copy.copy(rule) if isinstance(spec, OptimizerBase) else spec
+        # as it was given, and as an object; a copy, so that a rule that is given to two models is not shared
+        rule = copy.copy(OptimizerInitializer(spec)())
+        self._optimizer = (rule if isinstance(spec, OptimizerBase) else spec), rule
         self._memory.optimizer_key = None
         self._share_optimizer()
         for name, layer in self.layers.items():
@@ -150,17 +151,21 @@ class DFN(Predictor, CustomLoop, Described):
 
     def _share_optimizer(self) -> OptimizerBase:
         """Give the optimizer, as it is now, to the layers that follow it, if it has changed since they got it."""
-        rule = OptimizerInitializer(self._optimizer)()
-        if config_key(rule) != self._memory.optimizer_key:
+        _, rule = self._optimizer
+        key = config_key(rule)
+        if key != self._memory.optimizer_key:
             for layer in self._layers.values():
                 if layer.inherits:
                     layer.inherit(rule)
-            self._memory.optimizer_key = config_key(rule)
+            self._memory.optimizer_key = key
         return rule
 
     def config(self) -> ModelConfig:
         """What the model is, as training sees it."""
         self._share_optimizer()
+        return self._config()
+
+    def _config(self) -> ModelConfig:
         return ModelConfig(self.layers, self.loss, StepOptions(self.clip_value, self.clip_norm, self.ema), self.history)
 
     # -- training --
@@ -376,7 +381,7 @@ class DFN(Predictor, CustomLoop, Described):
         model = cls(layers=[layer.clone(bare=True) for layer in saved.layers.values()], loss=saved.loss, **given)
         vars(model).update(hidden)
         model._layers, model._memory, model.history = saved.layers, saved.memory, saved.history
-        model._memory.optimizer_key = config_key(OptimizerInitializer(model._optimizer)())
+        model._memory.optimizer_key = config_key(model._optimizer[1])
         return model
 
     def __copy__(self) -> Self:

@@ -126,11 +126,13 @@ def closest_override(cls: type, *groups: tuple[str, ...]) -> int:
     >>> closest_override(A, ("new",), ("old",)), closest_override(B, ("new",), ("old",))
     (0, 1)
     """
-    for ancestor in cls.__mro__:
-        for i, names in enumerate(groups):
-            if any(name in vars(ancestor) for name in names):
-                return i
-    return 0
+    if (cls, groups) not in _CLOSEST:
+        defined = ((i, name in vars(c)) for c in cls.__mro__ for i, names in enumerate(groups) for name in names)
+        _CLOSEST[cls, groups] = next((i for i, found in defined if found), 0)
+    return _CLOSEST[cls, groups]
+
+
+_CLOSEST: dict[tuple[type, tuple[tuple[str, ...], ...]], int] = {}  # asked for each layer in each prediction
 
 
 _PARAMETERS: dict[type, dict[str, inspect.Parameter]] = {}

@@ -82,6 +82,10 @@ class Configured:
         """What the model is, as training sees it."""
         raise NotImplementedError
 
+    def _config(self) -> ModelConfig:
+        """The same for inference, which needs no optimizers."""
+        raise NotImplementedError
+
     def initialize(self, X: Array) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in)."""
         raise NotImplementedError
