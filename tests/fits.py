@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xdfn import DFN, SGD, BatchNorm, Callback, Dropout, FullyConnected, Residual
+from xdfn import DFN, SGD, BatchNorm, Callback, Dropout, FullyConnected, LayerBase, Residual
 
 
 def everything(optimizer="adam(lr='cosine(0.02, 6, warmup=1)')", **more):
@@ -110,3 +110,23 @@ def weights(backend, model):
 def alike(backend, a, b, rtol=1e-12):
     for name, value in weights(backend, a).items():
         np.testing.assert_allclose(value, weights(backend, b)[name], rtol=rtol, atol=1e-12, err_msg=str(name))
+
+
+class NotebookLinear(LayerBase):
+    """As the notebook would write it: it makes and keeps its parameters itself."""
+
+    def __init__(self, n_out):
+        super().__init__("sgd(lr=0.1)")
+        self.n_out = n_out
+
+    def forward(self, X):
+        if not self.is_initialized:
+            self.params = {"W": np.full((X.shape[1], self.n_out), 0.1)}
+            self.gradients = {"W": np.zeros_like(self.params["W"])}
+            self.is_initialized = True
+        self.X.append(X)
+        return X @ self.params["W"]
+
+    def backward(self, dLda):
+        self.gradients["W"] = self.gradients["W"] + self.X[-1].T @ dLda
+        return dLda @ self.params["W"].T

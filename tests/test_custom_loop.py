@@ -4,8 +4,9 @@ import importlib.util
 
 import numpy as np
 import pytest
+from fits import NotebookLinear
 
-from xdfn import DFN, CrossEntropy, Dropout, FullyConnected, LayerBase
+from xdfn import DFN, CrossEntropy, Dropout, FullyConnected
 from xdfn.backend import random
 
 
@@ -87,24 +88,6 @@ def test_a_loop_by_hand_keeps_off_the_tape(two_classes):
         model.backward(model.loss.value_and_grad(y, out, 1 / 64)[1])
         model.update()
     assert not any(p.requires_grad for layer in model.layers.values() for p in layer.params.values())
-
-
-class NotebookLinear(LayerBase):
-    def __init__(self, n_out):
-        super().__init__("sgd(lr=0.1)")
-        self.n_out = n_out
-
-    def forward(self, X):
-        if not self.is_initialized:
-            self.params = {"W": np.full((X.shape[1], self.n_out), 0.1)}
-            self.gradients = {"W": np.zeros_like(self.params["W"])}
-            self.is_initialized = True
-        self.X.append(X)
-        return X @ self.params["W"]
-
-    def backward(self, dLda):
-        self.gradients["W"] = self.gradients["W"] + self.X[-1].T @ dLda
-        return dLda @ self.params["W"].T
 
 
 @pytest.fixture

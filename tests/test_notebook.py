@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fits import NotebookLinear
 
 from xdfn import (
     DFN,
@@ -107,24 +108,6 @@ class NotebookDropout(LayerBase):
 
     def backward(self, dLda, retain_grads=True):
         return dLda * self.masks[-1]
-
-
-class NotebookLinear(LayerBase):
-    def __init__(self, n_out):
-        super().__init__("sgd(lr=0.1)")
-        self.n_out = n_out
-
-    def forward(self, X):
-        if not self.is_initialized:
-            self.params = {"W": np.full((X.shape[1], self.n_out), 0.1)}
-            self.gradients = {"W": np.zeros_like(self.params["W"])}
-            self.is_initialized = True
-        self.X.append(X)
-        return X @ self.params["W"]
-
-    def backward(self, dLda):
-        self.gradients["W"] = self.gradients["W"] + self.X[-1].T @ dLda
-        return dLda @ self.params["W"].T
 
 
 def test_layers_in_the_notebooks_style_at_inference(data):
