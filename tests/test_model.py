@@ -180,7 +180,7 @@ BAD_CALLS = [
     (lambda m, X, y: m.fit(X, y, n_epochs=-1), "n_epochs must be an integer of at least 0"),
     (lambda m, X, y: m.fit(X + 1j, y), "must hold real numbers"),
     (lambda m, X, y: m.fit(X.astype(object), y), "must hold real numbers"),
-    (lambda m, X, y: m.fit(X.tolist(), y), "expected an array"),
+    (lambda m, X, y: m.fit("nonsense", y), "X_train must be an array, a frame or a list of numbers, got str"),
     (lambda m, X, y: m.evaluate(X, y[:4]), "same number of rows"),
     (lambda m, X, y: m.to("nympy"), "unknown library 'nympy'"),
     (lambda m, X, y: m.to("numpy:7"), "cannot use"),

@@ -15,6 +15,7 @@ from xdfn.backend import HOST, Host, Place, put, to_numpy, to_place
 from xdfn.core.tree import Tree, flatten, merge_arrays, split_arrays, unflatten
 from xdfn.nn.layers.base import LayerBase, layers, named
 from xdfn.nn.losses import ObjectiveBase, losses
+from xdfn.nn.network import all_layers
 from xdfn.notebook import accept_params, makes_own_params
 from xdfn.train.memory import Memory, TrainedParams
 
@@ -77,6 +78,7 @@ def save(path: str | os.PathLike[str], model: Saved) -> None:
         "given": model.given,
         "layers": specs,
         "inherits": {name: layer.inherits for name, layer in of_layers},
+        "frozen": [i for i, layer in enumerate(all_layers(list(model.layers.values()))) if not layer.trainable],
         "loss": str(model.loss),
         "sizes": {name: [layer.n_in, layer.n_out] for name, layer in of_layers if layer.is_initialized},
         "state": {in_file: state[name] for in_file, name in _STATE.items()},
@@ -106,6 +108,9 @@ def _load_layers(tree: dict[str, Tree], meta: dict[str, Tree]) -> dict[str, Laye
     for name, layer in loaded.items():
         if meta["inherits"][name]:
             layer.inherit(layer.optimizer)
+    everyone = all_layers(list(loaded.values()))
+    for i in meta.get("frozen", []):
+        everyone[i].trainable = False
     for name, (n_in, n_out) in meta["sizes"].items():
         layer = loaded[name]
         layer.params = TrainedParams(tree["params"].get(name, {}), Memory().revision)

@@ -1,6 +1,6 @@
 """A training loop of the user's own: the steps of a fit, one by one, as the notebook has them."""
 
-from xdfn.backend import Array, computing, namespace
+from xdfn.backend import Array, ArrayLike, computing, namespace
 from xdfn.nn.layers.context import Context
 from xdfn.train.checks import check_inputs, check_params
 from xdfn.train.plan import Configured, make_step
@@ -12,26 +12,27 @@ class CustomLoop(Configured):
     Dropout's masks and the optimizer's memory are the same as in `fit`.
     """
 
-    def forward(self, X_train: Array) -> tuple[Array, dict[str, Array]]:
+    def forward(self, X_train: ArrayLike) -> tuple[Array, dict[str, Array]]:
         """The output of the last layer, and the input of each layer by name.
 
         A step of training: layers keep their inputs for `backward`, and Dropout drops.
         """
-        check_inputs(X_train, self.config().n_in, "X_train")
-        self.initialize(X_train)
+        X = self.config().as_array("X_train", X_train)
+        check_inputs(X, self.config().n_in, "X_train")
+        self.initialize(X)
         layers, memory, seed = self.config().layers, self._memory, self._memory.seed or 0
-        for layer, params in zip(layers.values(), check_params(layers, X_train, memory.dtype), strict=True):
+        for layer, params in zip(layers.values(), check_params(layers, X, memory.dtype), strict=True):
             for name, value in params.items():
-                if layer.params[name].dtype != value.dtype:
+                if layer.params[name] is not value:
                     layer.params[name] = value
-        xp = namespace(X_train)
-        Xs, out = {}, xp.astype(X_train, getattr(xp, memory.dtype), copy=False)
-        with computing(X_train):
+        xp = namespace(X)
+        Xs, out = {}, xp.astype(X, getattr(xp, memory.dtype), copy=False)
+        with computing(X):
             for i, (name, layer) in enumerate(layers.items()):
                 Xs[name] = out
                 passes = len(layer.X)  # since the last update; the first draws as fit does in this step
                 again = (passes,) if passes else ()
-                ctx = Context(layer.random_key(seed, i, memory.step, *again))
+                ctx = Context(layer.random_key(seed, i, memory.step, *again), training=layer.trainable)
                 out = layer.forward(out) if layer.overrides_forward else layer.step_forward(out, ctx)
         return out, Xs
 

@@ -5,7 +5,7 @@ the answer depends on the inputs.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, overload
 
-from xdfn.backend import Array, computing, namespace, place, put, to_numpy
+from xdfn.backend import Array, ArrayLike, as_array, computing, namespace, place, put, to_numpy
 from xdfn.core.fields import integer
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.context import Context
@@ -14,9 +14,11 @@ from xdfn.nn.network import LayerTree, Network
 from xdfn.nn.targets import one_hot
 from xdfn.notebook import adapt
 from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights, spans
-from xdfn.train.evaluation import ROWS_AT_ONCE, Evaluation, MeanLoss
+from xdfn.train.evaluation import ROWS_AT_ONCE, Evaluation
 from xdfn.train.memory import Memory
-from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
+from xdfn.train.metrics import MetricBase, resolve_metrics
+from xdfn.train.metrics.base import MeanLoss
+from xdfn.train.metrics.resolve import Metric, Metrics
 from xdfn.train.plan import Configured, ModelConfig, averaged
 
 
@@ -145,14 +147,15 @@ class Predictor(Configured):
 
     loss: ObjectiveBase
 
-    def _frozen(self, X: Array, name: str = "X") -> FrozenNetwork:
-        """The network, for inputs like X."""
+    def _frozen(self, given: ArrayLike, name: str = "X") -> tuple[FrozenNetwork, Array]:
+        """The network for inputs like those given, and the inputs as an array."""
         config = self._config()
+        X = config.as_array(name, given)
         if config.is_assigned:
             self.initialize(X)  # which adopts the parameters
         config.require_initialized()
         check_inputs(X, config.n_in, name)
-        return freeze(config, self._memory, X)
+        return freeze(config, self._memory, X), X
 
     def _shaped(self, prediction: Array) -> Array:
         """(n, 1) as (n,) where the targets were (n,)."""
@@ -160,10 +163,10 @@ class Predictor(Configured):
         return namespace(prediction).reshape(prediction, (-1,)) if one_column else prediction
 
     @overload
-    def predict(self, X: Array, *, samples: None = None) -> Array: ...
+    def predict(self, X: ArrayLike, *, samples: None = None) -> Array: ...
     @overload
-    def predict(self, X: Array, *, samples: int) -> tuple[Array, Array]: ...
-    def predict(self, X: Array, *, samples: int | None = None) -> Array | tuple[Array, Array]:
+    def predict(self, X: ArrayLike, *, samples: int) -> tuple[Array, Array]: ...
+    def predict(self, X: ArrayLike, *, samples: int | None = None) -> Array | tuple[Array, Array]:
         """What the model takes the targets of X (n, n_in) to be.
 
         Parameters
@@ -199,26 +202,50 @@ class Predictor(Configured):
         ((5, 3), True)
         """
         if samples is None:
-            return self._shaped(self._frozen(X).map(self.loss.decide, X))
+            answers, inputs = self._frozen(X)
+            return self._shaped(answers.map(self.loss.decide, inputs))
         n_samples = integer("samples", samples, 2)
         if not any(layer.draws for layer in self._config().layers.values()):
             raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
-        mean, spread = self._frozen(X).sample(X, n_samples)
+        answers, inputs = self._frozen(X)
+        mean, spread = answers.sample(inputs, n_samples)
         return self._shaped(mean), self._shaped(spread)
 
-    def predict_proba(self, X: Array) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
-        return self._shaped(self._frozen(X).map(self.loss.link, X))
+        answers, inputs = self._frozen(X)
+        return self._shaped(answers.map(self.loss.link, inputs))
 
+    @overload
     def evaluate(
         self,
-        X_test: Array,
-        y_test: Array,
+        X_test: ArrayLike,
+        y_test: ArrayLike,
         batch_size: int = 128,
         *,
-        metric: object = None,
-        sample_weight: Array | None = None,
-    ) -> float:
+        metric: Metric | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float: ...
+    @overload
+    def evaluate(
+        self,
+        X_test: ArrayLike,
+        y_test: ArrayLike,
+        batch_size: int = 128,
+        *,
+        metrics: Metrics,
+        sample_weight: ArrayLike | None = None,
+    ) -> dict[str, float]: ...
+    def evaluate(
+        self,
+        X_test: ArrayLike,
+        y_test: ArrayLike,
+        batch_size: int = 128,
+        *,
+        metric: Metric | None = None,
+        metrics: Metrics = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float | dict[str, float]:
         """The share of right predictions for CrossEntropy and BinaryCrossEntropy, the mean loss otherwise.
 
         Several outputs of BinaryCrossEntropy are as many predictions a row.
@@ -226,34 +253,55 @@ class Predictor(Configured):
 
         Parameters
         ----------
-        X_test, y_test : array (n, n_in), array (n,) or (n, n_out)
+        X_test, y_test : array (n, n_in), array (n,) or (n, n_out), or frames or lists
         batch_size : int
             Rows that go through the network together.
         metric : str, MetricBase or function(y_true, y_pred), optional
-            What to measure instead, such as ``"f1"``; ``"loss"`` is the mean loss.
+            What to measure instead, such as ``"f1"``; ``"loss"`` is the mean loss. See `FunctionMetric`.
+        metrics : list or dict of these, optional
+            Several at once; the result is a dict then.
         sample_weight : array (n,), optional
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xdfn import DFN
+        >>> X, y = np.eye(2), np.asarray([0, 1])
+        >>> model = DFN(layers=[2], optimizer="sgd(lr=1)", seed=0).fit(X, y, 20, verbose=None)
+        >>> model.evaluate(X, y, metrics=["accuracy", "f1"])
+        {'accuracy': 1.0, 'f1': 1.0}
         """
-        answers = self._frozen(X_test, "X_test")
-        self._check_targets(X_test, y_test)
-        what: MetricBase
-        if metric is None:
-            what = Accuracy() if self.loss.classifies else MeanLoss()
-        else:
-            what = MeanLoss() if isinstance(metric, str) and metric == "loss" else resolve_metrics({"": metric})[""]
-        what.check(self.loss, self._config().n_out)
+        answers, X = self._frozen(X_test, "X_test")
+        y = as_array("y", y_test, lambda: place(X))
+        self._check_targets(X, y)
+        measured = self._measured(metric, metrics)
         weight = None
         if sample_weight is not None:
-            weight = put(check_weights("sample_weight", sample_weight, X_test.shape[0]), place(X_test))
-        evaluation, rows = Evaluation(X_test, y_test, weight, self.loss, {"": what}), integer("batch_size", batch_size)
-        with computing(X_test):
-            return evaluation.finalize(to_numpy(answers.evaluate(evaluation, rows)))[""]
+            weight = put(check_weights("sample_weight", sample_weight, X.shape[0]), place(X))
+        evaluation, rows = Evaluation(X, y, weight, self.loss, measured), integer("batch_size", batch_size)
+        with computing(X):
+            values = evaluation.finalize(to_numpy(answers.evaluate(evaluation, rows)))
+        return values if metrics is not None else next(iter(values.values()))
+
+    def _measured(self, metric: Metric | None, metrics: Metrics) -> dict[str, MetricBase]:
+        """What `evaluate` is to measure, by name."""
+        if metric is not None and metrics is not None:
+            raise ValueError("evaluate expects either metric=, for a number, or metrics=, for a dict, got both")
+        default = "accuracy" if self.loss.classifies else "loss"
+        given = metrics if metrics is not None else [default if metric is None else metric]
+        measured = resolve_metrics(given, MeanLoss())
+        if not measured:
+            raise ValueError("metrics must name at least one metric, got none")
+        for one in measured.values():
+            one.check(self.loss, self._config().n_out)
+        return measured
 
     def _check_targets(self, X: Array, y: Array) -> None:
         n_out = self._config().n_out
         check_targets(y, X, self.loss, n_out)
         check_values(X, y, self.loss, n_out)
 
-    def activations(self, X: Array) -> dict[str, Array]:
+    def activations(self, X: ArrayLike) -> dict[str, Array]:
         """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.
 
         Examples
@@ -264,9 +312,10 @@ class Predictor(Configured):
         >>> {name: a.shape for name, a in model.activations(np.zeros((5, 4))).items()}
         {'FC1': (5, 8), 'FC2': (5, 3)}
         """
-        return self._frozen(X).activations(X)
+        answers, inputs = self._frozen(X)
+        return answers.activations(inputs)
 
-    def input_gradients(self, X: Array, y: Array | None = None, *, output: int | None = None) -> Array:
+    def input_gradients(self, X: ArrayLike, y: ArrayLike | None = None, *, output: int | None = None) -> Array:
         """How the network answers to its inputs X (n, n_in), at inference: an array like X.
 
         Parameters
@@ -286,12 +335,13 @@ class Predictor(Configured):
         >>> model.input_gradients(np.zeros((1, 2)))
         array([[3., 3.]])
         """
-        answers, n_out = self._frozen(X), self._config().n_out
-        if y is not None and output is None:
-            self._check_targets(X, y)
+        (answers, inputs), n_out = self._frozen(X), self._config().n_out
+        targets = None if y is None else as_array("y", y, lambda: place(inputs))
+        if targets is not None and output is None:
+            self._check_targets(inputs, targets)
         elif y is not None or (output is None and n_out > 1):
             raise ValueError(f"input_gradients expects either y or output=, one of the {n_out} outputs")
         column = integer("output", output or 0, 0)
         if column >= n_out:
             raise ValueError(f"output must be below {n_out}, the number of outputs, got {column}")
-        return answers.input_gradients(X, y, column)
+        return answers.input_gradients(inputs, targets, column)

@@ -1,28 +1,28 @@
 """`DFN`, the public model: layers, a loss, an optimizer, and what training has left behind."""
 
+import contextlib
 import copy
-import os
-from collections.abc import Sequence
-from typing import Self, cast
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import ClassVar, Self, cast
 
 from xdfn import checkpoint
-from xdfn.backend import Array, computing, real_name, resolve_place, to_place
-from xdfn.core.fields import Field, SetOnce, integer, optional_number_field
+from xdfn.backend import ArrayLike, as_array, computing, place, real_name
+from xdfn.core.fields import Field, Guarded, Remembered, SetOnce, integer, optional_number_field
 from xdfn.core.part import config_key
 from xdfn.core.registry import Spec
-from xdfn.core.tree import Tree, tree_map
 from xdfn.custom_loop import CustomLoop
 from xdfn.inference import Predictor
-from xdfn.inspect.summary import Described
 from xdfn.nn.initializers import InitializerBase, initializers
-from xdfn.nn.layers.base import LayerBase, named
+from xdfn.nn.layers.base import LayerBase, check_layers, named
 from xdfn.nn.layers.dense import stack
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
 from xdfn.notebook import OptimizerInitializer, notebook_layers
 from xdfn.optim.base import OptimizerBase
+from xdfn.portable import Portable
 from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
 from xdfn.train.memory import Memory
+from xdfn.train.metrics.resolve import Metrics
 from xdfn.train.options import check_options, device_template
 from xdfn.train.plan import ModelConfig, make_params, make_plan
 from xdfn.train.session import Session
@@ -30,8 +30,8 @@ from xdfn.train.step import StepOptions
 
 __all__ = ["DFN"]
 
-# what a fit changes: memory, optimizer, loss, layers, and the attributes of each layer
-UndoPoint = tuple[Memory, "Optimizer", ObjectiveBase, dict[str, LayerBase], list[dict[str, object]]]
+# what a fit changes: memory, optimizer, loss, layers, the attributes of each layer, and what is remembered of the fit
+UndoPoint = tuple[Memory, "Optimizer", ObjectiveBase, dict[str, LayerBase], list[dict[str, object]], dict[str, object]]
 Optimizer = tuple[Spec[OptimizerBase] | None, OptimizerBase]
 
 
@@ -41,7 +41,7 @@ def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
     return cast(Spec[InitializerBase], spec)
 
 
-class DFN(Predictor, CustomLoop, Described):
+class DFN(Predictor, CustomLoop, Portable, Guarded):
     """A deep feedforward network.
 
     Parameters
@@ -77,6 +77,7 @@ class DFN(Predictor, CustomLoop, Described):
     history : dict of lists, one value an epoch: ``"loss"``, the mean over the rows, ``"val_loss"`` and the other
         measured values, NaN for epochs without.
     stop_training : bool; a callback sets it to end the fit after the epoch
+    n_features, n_epochs, batch_size, verbose : those of the last fit
 
     Examples
     --------
@@ -95,6 +96,13 @@ class DFN(Predictor, CustomLoop, Described):
     clip_value = optional_number_field(0, open_low=True)
     clip_norm = optional_number_field(0, open_low=True)
     ema = optional_number_field(0, 1, open_high=True)
+    stop_training = Field(lambda name, value: bool(value))
+    n_features = Remembered("fit", "the first X that is fitted has them")
+    n_epochs, batch_size, verbose = (Remembered("fit", "pass it to fit") for _ in range(3))
+
+    _hints: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("lr", "learning_rate"), "the rate is the optimizer's; assign one, as in model.optimizer = 'adam(lr=1e-3)'"
+    )
 
     def __init__(
         self,
@@ -114,14 +122,37 @@ class DFN(Predictor, CustomLoop, Described):
         self.init_w, self.loss = init_w, loss
         self.seed, self.clip_value, self.clip_norm, self.ema = seed, clip_value, clip_norm, ema
         self._session: Session | None = None  # while a fit goes on
-        self._layers = named(notebook_layers(hidden_dims_1, hidden_dims_2, init_w) if layers is None else stack(layers))
-        if layers is not None and (hidden_dims_1 is not None or hidden_dims_2 is not None):
-            raise ValueError("DFN expects either layers=[...] or hidden_dims_1 and hidden_dims_2, got both")
+        self._remembered: dict[str, object] = {}  # of the last fit
+        self._layers: dict[str, LayerBase] = {}
+        if layers is not None:
+            if hidden_dims_1 is not None or hidden_dims_2 is not None:
+                raise ValueError("DFN expects either layers=[...] or hidden_dims_1 and hidden_dims_2, got both")
+            self._layers = named(stack(layers))
+        elif type(self)._set_params is DFN._set_params:  # one that is overridden is called with the first rows
+            self._set_params()
         made = [value for layer in self._layers.values() for value in layer.params.values()]
         self._memory = Memory(seed=self.seed, dtype=real_name(made[0].dtype) if made else "")
         self.optimizer = optimizer
         self.history: dict[str, list[float]] = {"loss": []}
         self.stop_training = False
+
+    @classmethod
+    def attributes(cls) -> Collection[str]:
+        return ("history",)
+
+    def _set_params(self) -> None:
+        """Make the layers: the notebook's own hook. One in a subclass is called before the first fit, as there."""
+        self._layers = named(notebook_layers(self.hidden_dims_1, self.hidden_dims_2, self.init_w))
+
+    def _make_layers(self, n_in: int) -> None:
+        """Have a subclass make its layers."""
+        self._remembered = {**self._remembered, "n_features": n_in}
+        self._set_params()
+        check_layers(self._layers)
+        _, rule = self._optimizer
+        for layer in self._layers.values():  # one that was given the model's optimizer is to follow it
+            if layer.optimizer == rule:
+                layer.inherit(rule)
 
     @property
     def layers(self) -> dict[str, LayerBase]:
@@ -172,17 +203,17 @@ class DFN(Predictor, CustomLoop, Described):
 
     def fit(
         self,
-        X_train: Array,
-        y_train: Array,
+        X_train: ArrayLike,
+        y_train: ArrayLike,
         n_epochs: int = 20,
         batch_size: int = 64,
         verbose: bool | int | None = False,
         *,
-        sample_weight: Array | None = None,
+        sample_weight: ArrayLike | None = None,
         class_weight: object = None,
-        validation_data: Sequence[Array] | None = None,
+        validation_data: Sequence[ArrayLike] | None = None,
         validation_fraction: float | None = None,
-        metrics: object = None,
+        metrics: Metrics = None,
         callbacks: Sequence[object] = (),
         check_input: bool = True,
         device: object = None,
@@ -190,13 +221,14 @@ class DFN(Predictor, CustomLoop, Described):
         """Train for `n_epochs` more epochs; a second call goes on where the first ended.
 
         The library, the device and the dtype of the first X decide where and in what the network computes, unless
-        `device` says so.
+        `device` says so. What is of no array library, a list or a frame of pandas or polars, goes to NumPy, or to
+        where the network is already.
 
         Parameters
         ----------
-        X_train : array (n, n_in)
+        X_train : array (n, n_in), frame or list of rows
             float64, and what is wider, trains in float64, all else in float32; it is cast batch by batch.
-        y_train : array (n, n_out), (n,)
+        y_train : array (n, n_out) or (n,), frame, series or list
             One-hot rows or integer class numbers for CrossEntropy, 0 and 1 for BinaryCrossEntropy, else numbers.
         n_epochs, batch_size : int
         verbose : bool, int or None
@@ -213,7 +245,8 @@ class DFN(Predictor, CustomLoop, Described):
         validation_fraction : float in (0, 1), optional
             Or the share of the rows that is kept from training for it, of each class the same. Drawn by the seed.
         metrics : str, MetricBase, function(y_true, y_pred), or a list or dict of these, optional
-            What else is measured there, such as ``"accuracy"``, which becomes ``history["val_accuracy"]``.
+            What else is measured there, such as ``"accuracy"``, which becomes ``history["val_accuracy"]``; without a
+            validation on the rows that are trained on, as ``history["accuracy"]``. See `FunctionMetric`.
         callbacks : sequence of str or Callback
             They are told of each epoch, such as ``EarlyStopping("val_loss", patience=5)``. They begin anew with each
             fit, except one that resumes what an error, an interrupt or the end of the process cut short.
@@ -236,30 +269,46 @@ class DFN(Predictor, CustomLoop, Described):
             The loss or a parameter became NaN or infinite. After this or any other interruption the model is as it
             was at the end of the last good epoch.
         """
-        if self._session is not None:
-            raise ValueError("fit was called by a callback of the same model's fit; fit a copy.copy(model) there")
-        # validate
-        options = check_options(
-            n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
-            metrics, callbacks, check_input, device,
-        )  # fmt: skip
-        check_inputs(X_train, self.config().n_in, "X_train")
-        like = device_template(X_train, options.where)
-        before, complete = self._state, False
-        self._memory = self._memory.copy()
-        with computing(like):
-            try:
-                # plan
-                self.initialize(like)
-                plan = make_plan(self.config(), self._memory, X_train, y_train, like, options)
-                # run
-                self._session = Session(self, self._memory, plan)
-                train(self._session.begin(), self._session)
-                complete = True
-            finally:
-                # report
-                self._report(before, complete)
+        with self._alone():
+            # validate
+            options = check_options(
+                n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
+                metrics, callbacks, check_input, device,
+            )  # fmt: skip
+            X = as_array("X_train", X_train) if device is not None else self.config().as_array("X_train", X_train)
+            y = as_array("y", y_train, lambda: place(X))
+            check_inputs(X, self.config().n_in, "X_train")
+            like, before, complete = device_template(X, options.where), self._state, False
+            self._memory = self._memory.copy()
+            with computing(like):
+                try:
+                    # plan
+                    self.initialize(like)
+                    plan = make_plan(self.config(), self._memory, X, y, like, options)
+                    given = {"n_epochs": n_epochs, "batch_size": batch_size, "verbose": verbose}
+                    self._remembered = {"n_features": X.shape[1], **given}
+                    # run
+                    self._session = Session(self, self._memory, plan)
+                    train(self._session.begin(), self._session)
+                    complete = True
+                finally:
+                    # report
+                    self._report(before, complete)
         return self
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse a fit while another one of the same model goes on."""
+        mine = object()
+        if vars(self).setdefault("_fitting", mine) is not mine:  # one operation, whatever other threads do
+            raise ValueError(
+                "fit was called while another fit of the same model goes on, by a callback or a thread; fit a "
+                "copy.copy(model) there"
+            )
+        try:
+            yield
+        finally:
+            del vars(self)["_fitting"]
 
     def _report(self, before: UndoPoint, complete: bool) -> None:
         """After a fit: keep what the last good epoch left, or take all back if there was none; tell the callbacks."""
@@ -280,19 +329,22 @@ class DFN(Predictor, CustomLoop, Described):
     def _state(self) -> UndoPoint:
         """All that a fit changes, so that it can be taken back by assigning what was read before."""
         attributes = [dict(vars(layer)) for layer in self._layers.values()]
-        return self._memory, self._optimizer, self.loss, self._layers, attributes
+        return self._memory, self._optimizer, self.loss, self._layers, attributes, self._remembered
 
     @_state.setter
     def _state(self, state: UndoPoint) -> None:
-        self._memory, self._optimizer, vars(self)["loss"], self._layers, attributes = state
+        self._memory, self._optimizer, vars(self)["loss"], self._layers, attributes, self._remembered = state
         for layer, of_layer in zip(self._layers.values(), attributes, strict=True):
             vars(layer).clear()
             vars(layer).update(of_layer)
 
-    def initialize(self, X: Array) -> Self:
+    def initialize(self, X: ArrayLike) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""
-        check_inputs(X, self.config().n_in)
-        make_params(self.config(), self._memory, self._share_optimizer(), X)
+        rows = self.config().as_array("X", X)
+        check_inputs(rows, self.config().n_in)
+        if not self._layers:
+            self._make_layers(rows.shape[1])
+        make_params(self.config(), self._memory, self._share_optimizer(), rows)
         return self
 
     def reset(self) -> Self:
@@ -307,72 +359,13 @@ class DFN(Predictor, CustomLoop, Described):
             raise ValueError("reset was called by a callback of a fit; set model.stop_training and reset after the fit")
         for layer in self._layers.values():
             layer.forget_params()
-        self._memory, self.history = Memory(seed=self.seed), {"loss": []}
+        self._memory, self.history, self._remembered = Memory(seed=self.seed), {"loss": []}, {}
         return self
-
-    def snapshot(self) -> dict[str, Tree]:
-        """Copies of all that training has learned: parameters, buffers, averages, and the optimizers' memory."""
-        return self._memory.snapshot(self.layers)
-
-    def put_back(self, snapshot: dict[str, Tree]) -> None:
-        """Give the model copies of what a snapshot of it holds; the counts of its steps and epochs stay."""
-        self._memory.put_back(snapshot, self.layers)
 
     @property
     def learning_rate(self) -> float:
         """The rate of the last step of `fit`, of the first layer that has parameters; NaN before."""
         return self._memory.learning_rate if self._session is None else self._session.learning_rate
-
-    # -- where it lives --
-
-    def to(self, target: object) -> Self:
-        """Move the model to the library and device of `target`: an array, a device, or a string such as ``"cupy:1"``.
-
-        Before its first fit there is nothing to move: the arrays passed to that decide.
-
-        Examples
-        --------
-        >>> model = DFN(200, 10).to("numpy")
-        """
-        where = resolve_place(target)
-        self._memory.averages = self._memory.valid_averages(self.layers)
-        moved = [
-            tree_map(lambda x: to_place(x, where), (dict(layer.params), layer.buffers))
-            for layer in self.layers.values()
-        ]
-        self._memory.to(where)
-        for layer, (params, buffers) in zip(self.layers.values(), moved, strict=True):
-            self._memory.leave(layer, params, buffers)
-        return self
-
-    def to_numpy(self) -> Self:
-        """Move the model to NumPy, to serve where it was not trained."""
-        return self.to("numpy")
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one `.npz` file without pickle: `load` goes on exactly where this model stands.
-
-        Raises
-        ------
-        ValueError
-            A part of your own has no registered name; `xdfn.register` gives it one.
-        """
-        config, memory = self.config(), self._memory.copy()
-        memory.averages = memory.valid_averages(config.layers)
-        if self._session is not None:
-            memory.callbacks = self._session.remembered()
-        checkpoint.save(path, checkpoint.Saved(self.given(), config.layers, config.loss, memory, self.history))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], like: object = None) -> Self:
-        """Read a model that `save` wrote, onto the library and device of `like` (as for `to`); NumPy without one.
-
-        Raises
-        ------
-        ValueError
-            The file is not a saved model, or names a part that is not registered here.
-        """
-        return cls._from_saved(checkpoint.load(path, resolve_place("numpy" if like is None else like)))
 
     @classmethod
     def _from_saved(cls, saved: checkpoint.Saved) -> Self:
@@ -383,14 +376,3 @@ class DFN(Predictor, CustomLoop, Described):
         model._layers, model._memory, model.history = saved.layers, saved.memory, saved.history
         model._memory.optimizer_key = config_key(model._optimizer[1])
         return model
-
-    def __copy__(self) -> Self:
-        return copy.deepcopy(self)  # with layers of its own, or training one model would move the other
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        new = memo[id(self)] = object.__new__(type(self))
-        if self._session is not None:  # a fit that goes on stays with the original
-            self._session.publish()
-        vars(new).update({name: copy.deepcopy(v, memo) for name, v in vars(self).items() if name != "_session"})
-        new._session = None
-        return new

@@ -102,6 +102,7 @@ class NotebookLayer(LayerBase):
     """
 
     compilable = False
+    knows_inference = False
 
     def __init__(self, layer: LayerBase) -> None:
         shared = (layer.params, layer.buffers, layer.gradients)
@@ -110,7 +111,7 @@ class NotebookLayer(LayerBase):
         self.layer.flush_gradients()
         self.inherit(layer.optimizer)
         self.params, self.buffers = layer.params, layer.buffers
-        self.n_in, self.n_out = layer.n_in, layer.n_out
+        self.n_in, self.n_out, self.trainable = layer.n_in, layer.n_out, layer.trainable
         self.knows_inference = "retain_derived" in inspect.signature(layer.forward).parameters
 
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
@@ -129,6 +130,9 @@ class NotebookLayer(LayerBase):
         dx, gradients = self.layer.backward(dy), self.layer.gradients
         self.layer.flush_gradients()
         return dx, dict(gradients)
+
+    def moves(self, name: str) -> bool:
+        return self.layer.moves(name)
 
     def penalties(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]:
         return self.layer.penalties(name)

@@ -23,6 +23,7 @@ FLOORS = [
     "inference",
     "custom_loop",
     "inspect",
+    "portable",
     "datasets",
     "model",
     "plotting",

@@ -31,7 +31,7 @@ def test_the_model_may_be_used_within_a_fit(backend, data, tmp_path):
             W = model.layers["FC1"].params["W"]
             shown.append((W, backend.numpy(W).copy()))
             model.save(tmp_path / f"{len(shown)}.npz")
-            with pytest.raises(ValueError, match="fit was called by a callback"):
+            with pytest.raises(ValueError, match="fit was called while another fit of the same model goes on"):
                 model.fit(X, y, 1)
 
         def on_batch_end(self, model, batch, n_batches, loss):

@@ -4,9 +4,10 @@ the names below; only the modules behind it know a library by name.
 Arrays       Array, Gradient, Product, DType, Host, Namespace: what types mean here
 Places       namespace(x): its array-API functions.  place(x), resolve_place("cupy:1"): a library and a device;
              HOST is that of NumPy.  traits(x): what the library can do.
-             require_array, require_place: errors that say how to mend it
+             require_array, require_place, require_shape, function_name: errors that say how to mend it
 Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range of a dtype
 Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
+Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
 Making       arange, ones_row
 Gradients    product, concatenate, write, subtract: for arrays and for pairs (A, B) that stand for A B
@@ -20,6 +21,7 @@ To add a library: a line in `place._IMPORTS` and, if it can do more than the sta
 from xdfn.backend._jax import scan
 from xdfn.backend._recorder import Replay, UnrecordedError, record
 from xdfn.backend.array import Array, DType, Host, Namespace
+from xdfn.backend.convert import ArrayLike, as_array
 from xdfn.backend.ops import (
     Gradient,
     Product,
@@ -44,6 +46,7 @@ from xdfn.backend.place import (
     Traits,
     computing,
     eps,
+    function_name,
     has_float64,
     largest,
     namespace,
@@ -53,6 +56,7 @@ from xdfn.backend.place import (
     real_name,
     require_array,
     require_place,
+    require_shape,
     resolve_place,
     tiny,
     traits,
@@ -62,6 +66,7 @@ from xdfn.backend.transfer import as_real, fresh_copy, put, read, stream_rows, t
 __all__ = [
     "HOST",
     "Array",
+    "ArrayLike",
     "DType",
     "Gradient",
     "Host",
@@ -73,6 +78,7 @@ __all__ = [
     "UnrecordedError",
     "activation_pullback",
     "arange",
+    "as_array",
     "as_real",
     "axpby",
     "bias_activation",
@@ -81,6 +87,7 @@ __all__ = [
     "elementwise",
     "eps",
     "fresh_copy",
+    "function_name",
     "has_float64",
     "kernel",
     "largest",
@@ -96,6 +103,7 @@ __all__ = [
     "record",
     "require_array",
     "require_place",
+    "require_shape",
     "resolve_place",
     "scan",
     "sign",

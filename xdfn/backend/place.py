@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import ModuleType
@@ -195,7 +196,38 @@ def require_array(name: str, x: Array, ndim: int) -> None:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     if x.ndim != ndim:
-        raise ValueError(f"{name} must be {ndim}-d, got shape {tuple(x.shape)}; reshape it")
+        raise ValueError(f"{name} must be {ndim}-d, got shape {tuple(x.shape)}{_advice(name, x, ndim)}")
+
+
+def function_name(x: Array, function: str) -> str:
+    """What a user writes to call a function of the library of x, such as ``numpy.reshape``, which takes frames too."""
+    library = library_of(namespace(x))
+    return f"{'jax.numpy' if library == 'jax' else library}.{function}"
+
+
+def _advice(name: str, x: Array, ndim: int) -> str:
+    """How to bring an array to that many axes."""
+    reshape = function_name(x, "reshape")
+    if (x.ndim, ndim) == (1, 2):
+        return f"; {reshape}({name}, (-1, 1)) makes one column of it, {reshape}({name}, (1, -1)) one row"
+    if ndim == 1 and math.prod(x.shape) == max(x.shape, default=0):
+        return f"; {reshape}({name}, (-1,)) makes it so"
+    if ndim == 2 and x.ndim > 2:
+        return f"; {reshape}({name}, ({x.shape[0]}, -1)) makes one row of each sample"
+    return ""
+
+
+def require_shape(name: str, x: Array, shape: tuple[int, ...]) -> None:
+    """Raise ValueError, naming the argument, unless x has that shape."""
+    given = tuple(x.shape)
+    if given == shape:
+        return
+    advice = (
+        f"; {function_name(x, 'reshape')}(..., {shape}) makes it so" if math.prod(given) == math.prod(shape) else ""
+    )
+    if len(shape) == 2 and given == shape[::-1]:
+        advice = "; its transpose has: PyTorch's weights are (n_out, n_in), these (n_in, n_out)"
+    raise ValueError(f"{name} must have shape {shape}, got {given}{advice}")
 
 
 def require_place(where: Place, mend: str, **arrays: Array | None) -> None:

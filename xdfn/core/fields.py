@@ -3,8 +3,8 @@ assigned, in the constructor and later.
 """
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 V = TypeVar("V")
 
@@ -111,3 +111,78 @@ def choice_field(*words: str) -> Field[str]:
         return value
 
     return Field(check)
+
+
+class Remembered:
+    """An attribute that a method leaves in its owner's `_remembered`, to be read.
+
+    Parameters
+    ----------
+    method : str
+    advice : str
+        What to do instead of an assignment. A class of the user's own may assign all the same.
+    """
+
+    def __init__(self, method: str, advice: str) -> None:
+        self.method, self.advice = method, advice
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        if instance is None:
+            return self
+        attributes = vars(instance)
+        known = attributes if self.name in attributes else attributes.get("_remembered", {})
+        if self.name not in known:
+            raise AttributeError(f"{self.name} is known after {self.method}")
+        return known[self.name]
+
+    def __set__(self, instance: object, value: object) -> None:
+        if is_own(type(instance)):
+            raise AttributeError(
+                f"{self.name} is what the last {self.method} had, and cannot be assigned: {self.advice}"
+            )
+        vars(instance)[self.name] = value
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class is the library's own, not a user's."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+class Guarded:
+    """Mixin: an object of the library refuses public attributes that it does not know, since nothing would read them.
+
+    A class of the user's own may have attributes of its own.
+    """
+
+    _hints: ClassVar[Mapping[str, str]] = {}  # how to do what an assignment of that name is meant to do
+
+    @classmethod
+    def attributes(cls) -> Collection[str]:
+        """The public attributes that the class's own definition does not show: those that its constructor assigns."""
+        return ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.__dict__ and not name.startswith("_"):
+            self._look_up(name)
+        super().__setattr__(name, value)
+
+    def _look_up(self, name: str) -> None:
+        """Raise AttributeError for an attribute that the object does not know."""
+        cls = type(self)
+        if name not in self._hints and hasattr(cls, name):
+            return
+        if not is_own(cls) or name in cls.attributes():
+            return
+        if name in self._hints:
+            raise AttributeError(f"{cls.__name__}.{name} cannot be assigned: {self._hints[name]}")
+        import difflib  # only now, since `import xdfn` should be quick
+
+        known = {*cls.attributes(), *(known for known in dir(cls) if not known.startswith("_"))}
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        raise AttributeError(
+            f"{cls.__name__} has no attribute {name!r}, and assigning to it would change nothing"
+            + (f"; did you mean {near[0]!r}?" if near else "; a subclass of your own may have such attributes")
+        )

@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Collection, Hashable
 from typing import ClassVar
 
+from xdfn.core.fields import Guarded
 
-class Part:
+
+class Part(Guarded):
     """Something with hyper-parameters.
 
     A part keeps each argument of its constructor in an attribute of the same name. Its string, its equality and its
@@ -39,6 +41,10 @@ class Part:
     def overrides(cls, *names: str) -> bool:
         """Whether the class itself, not one that it inherits from, defines one of these methods."""
         return any(name in vars(cls) for name in names)
+
+    @classmethod
+    def attributes(cls) -> Collection[str]:
+        return parameters(cls)
 
     def fields(self) -> dict[str, object]:
         """The hyper-parameters by name, in the order of the constructor's arguments."""

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from xdfn.backend import Array, Host, computing, eps, has_float64, namespace, place, product, put, read, to_numpy
+from xdfn.backend import (
+    Array,
+    ArrayLike,
+    Host,
+    as_array,
+    computing,
+    eps,
+    has_float64,
+    namespace,
+    place,
+    product,
+    put,
+    read,
+    to_numpy,
+)
 from xdfn.nn.layers.context import NO_KEY, Context, Gradients
 from xdfn.nn.network import LayerTree
 from xdfn.train.checks import check_targets
@@ -23,7 +37,7 @@ __all__ = ["check_gradients"]
 class Initialisable(Protocol):
     """What is asked of a model here."""
 
-    def initialize(self, X: Array) -> Self: ...
+    def initialize(self, X: ArrayLike) -> Self: ...
     def config(self) -> ModelConfig: ...
 
 
@@ -45,7 +59,7 @@ class Check(NamedTuple):
     culprits: str
 
 
-def check_gradients(model: Initialisable, X: Array, y: Array, *, seed: int = 0) -> float:
+def check_gradients(model: Initialisable, X: ArrayLike, y: ArrayLike, *, seed: int = 0) -> float:
     """Compare a model's gradients with difference quotients of its loss; for authors of parts of their own.
 
     Every array is checked along a random direction; where that fails, along others with smaller and larger steps, for
@@ -79,9 +93,11 @@ def check_gradients(model: Initialisable, X: Array, y: Array, *, seed: int = 0) 
     >>> check_gradients(DFN(5, 3, seed=0), np.eye(4), np.asarray([0, 1, 2, 0])) < 1e-6
     True
     """
-    probe = copy.copy(model).initialize(X)
-    check_targets(y, X, probe.config().loss, probe.config().n_out)
-    test = _Test(probe.config(), X, y, np.random.default_rng(seed))
+    rows = as_array("X", X)
+    targets = as_array("y", y, lambda: place(rows))
+    probe = copy.copy(model).initialize(rows)
+    check_targets(targets, rows, probe.config().loss, probe.config().n_out)
+    test = _Test(probe.config(), rows, targets, np.random.default_rng(seed))
     with computing(test.x):
         return max(test.error(check) for check in list(test.checks()))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self
 
-from xdfn.backend import Array
+from xdfn.backend import ArrayLike, as_array
 from xdfn.core.fields import integer, number
 from xdfn.nn.layers.base import LayerBase
 from xdfn.optim.schedules import ScheduleBase
@@ -51,17 +51,18 @@ class _SweepEnd(Exception):  # noqa: N818  no error
 class _Losses(Callback):
     """The losses of the batches, smoothed, until they explode."""
 
+    mean = 0.0
+    losses: tuple[float, ...] = ()
+
     def __init__(self, length: int, smoothing: float) -> None:
         self.length, self.smoothing = length, smoothing
-        self.mean = 0.0
-        self.losses: list[float] = []
 
     def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
         self.mean = self.smoothing * self.mean + (1 - self.smoothing) * loss()
         value = self.mean / (1 - self.smoothing ** (len(self.losses) + 1))
         if not math.isfinite(value) or (self.losses and value > 4 * abs(min(self.losses)) + 1):
             raise _SweepEnd
-        self.losses.append(value)
+        self.losses += (value,)
         if len(self.losses) == self.length:
             raise _SweepEnd
 
@@ -71,11 +72,11 @@ class Fittable(Protocol):
 
     @property
     def layers(self) -> Mapping[str, LayerBase]: ...
-    def initialize(self, X: Array) -> Self: ...
+    def initialize(self, X: ArrayLike) -> Self: ...
     def fit(
         self,
-        X_train: Array,
-        y_train: Array,
+        X_train: ArrayLike,
+        y_train: ArrayLike,
         n_epochs: int,
         batch_size: int,
         verbose: bool | int | None,
@@ -86,8 +87,8 @@ class Fittable(Protocol):
 
 def find_learning_rate(
     model: Fittable,
-    X: Array,
-    y: Array,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
     low: float = 1e-6,
     high: float = 10.0,
@@ -127,8 +128,9 @@ def find_learning_rate(
     number("low", low, 0, open_low=True)
     number("high", high, low, open_low=True)
     number("smoothing", smoothing, 0, 1, open_high=True)
-    n_steps, probe = integer("n_steps", n_steps, 2), copy.copy(model).initialize(X)
-    rules = [layer.optimizer for layer in probe.layers.values() if layer.params]
+    n_steps, rows = integer("n_steps", n_steps, 2), as_array("X", X)
+    probe = copy.copy(model).initialize(rows)
+    rules = [layer.optimizer for layer in probe.layers.values() if layer.params and layer.trainable]
     if any(rule.overrides_update for rule in rules):
         raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
     rated = [rule for rule in rules if isinstance(getattr(rule, "lr", None), (int, float, ScheduleBase))]
@@ -138,11 +140,11 @@ def find_learning_rate(
         rule.lr = _Sweep(low, high, n_steps)
     seen = _Losses(n_steps, smoothing)
     with contextlib.suppress(_SweepEnd, FloatingPointError):
-        probe.fit(X, y, math.ceil(n_steps * batch_size / X.shape[0]) + 1, batch_size, None, callbacks=[seen])
+        probe.fit(rows, y, math.ceil(n_steps * batch_size / rows.shape[0]) + 1, batch_size, None, callbacks=[seen])
     if len(seen.losses) < 2:
         raise ValueError(f"the loss exploded at once, at a rate of low={low:g}: choose a smaller low")
     sweep = _Sweep(low, high, n_steps)
     rates = [sweep(t) for t in range(len(seen.losses))]
     first = min(n_steps // 10, len(rates) - 1)  # chance makes the first means of a few batches small
     best = min(range(first, len(rates)), key=seen.losses.__getitem__)
-    return RateSearch(rates, seen.losses, max(low, rates[best] / 10))
+    return RateSearch(rates, list(seen.losses), max(low, rates[best] / 10))

@@ -23,13 +23,16 @@ def text(layers: Mapping[str, LayerBase]) -> str:
 
 def _rows(layers: Mapping[str, LayerBase]) -> list[tuple[str, str, str, str]]:
     """The cells of that table: the heads of the columns, a row for each layer, and the total."""
-    rows, n_out = [("layer", "kind", "output", "parameters")], next(iter(layers.values())).n_in
+    rows, n_out = [("layer", "kind", "output", "parameters")], None
+    if layers:
+        n_out = next(iter(layers.values())).n_in
     for name, layer in layers.items():
         n_out = n_out if layer.n_out is None else layer.n_out
         kind = type(layer).__name__ + (f", {type(layer.acti_fn).__name__}" if layer.acti_fn else "")
+        kind += "" if layer.trainable else ", frozen"
         count = f"{_count(layer):,}" if layer.is_initialized else "?"
         rows.append((name, kind, f"(n, {'?' if n_out is None else n_out})", count))
-    known = all(layer.is_initialized for layer in layers.values())
+    known = bool(layers) and all(layer.is_initialized for layer in layers.values())
     rows.append(("total", "", "", f"{sum(map(_count, layers.values())):,}" if known else "?"))
     return rows
 
@@ -82,6 +85,11 @@ class Described(Configured):
     def is_initialized(self) -> bool:
         """Whether every layer has its parameters."""
         return self.config().is_initialized
+
+    @is_initialized.setter
+    def is_initialized(self, value: bool) -> None:
+        if not value:  # the notebook's `_set_params` assigns True, which the layers say by themselves
+            raise AttributeError("is_initialized follows from the layers; model.reset() makes a model as it was")
 
     def given(self) -> dict[str, object]:
         """The arguments that make an equal model, beside its layers and its loss, as JSON can hold them."""

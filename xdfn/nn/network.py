@@ -42,14 +42,16 @@ class Network:
         caches, after, next_key = [], [], iter(keys)
         for layer, p, s in zip(self.layers, params, buffers, strict=True):
             own = ctx._replace(key=next(next_key)) if ctx is not None and layer.draws else ctx
-            x, cache, s = layer.apply(p, s, x, own)
+            if own is not None and not layer.trainable:
+                own = own._replace(training=False)
+            x, cache, moved = layer.apply(p, s, x, own)
             caches.append(cache)
-            after.append(s)
+            after.append(moved if layer.trainable else s)
         return x, caches, tuple(after)
 
     def backward(self, params: LayerTree, caches: Sequence[Cache], dz: Array) -> list[Gradients]:
-        """The gradients of the parameters, by layer. Below the first layer with parameters nothing is computed."""
-        first = min((i for i, p in enumerate(params) if p), default=len(params))
+        """The gradients of the parameters, by layer. Below the first layer that training moves nothing is computed."""
+        first = next((i for i, p in enumerate(params) if any(map(self.layers[i].moves, p))), len(params))
         gradients: list[Gradients] = [{} for _ in self.layers]
         dx: Array | None = dz
         for i in range(len(self.layers) - 1, first - 1, -1):

@@ -4,7 +4,7 @@ inherits it from `Targets`, where a target is as many numbers as there are outpu
 
 from typing import ClassVar
 
-from xdfn.backend import Array, arange, namespace
+from xdfn.backend import Array, arange, function_name, namespace
 
 __all__: list[str] = []
 
@@ -70,14 +70,21 @@ class ClassTargets(Targets):
     def check_shape(self, y: Array, n_out: int) -> None:
         name = type(self).__name__
         if n_out < 2:
-            raise ValueError(f"{name} expects at least 2 outputs, one a class; for one output: binary_cross_entropy")
+            raise ValueError(
+                f"{name} expects at least 2 outputs, one a class; for one output: loss='binary_cross_entropy' for yes "
+                "or no, loss='squared_error' for numbers"
+            )
         if y.ndim == 1:
             if not namespace(y).isdtype(y.dtype, ("integral", "bool")):
-                raise ValueError(f"{name} expects class numbers (n,) of an integer dtype, got {y.dtype}: use astype")
+                raise ValueError(
+                    f"{name} expects class numbers (n,) of an integer dtype, got {y.dtype}: to predict numbers, "
+                    f"loss='squared_error'; for classes, {function_name(y, 'asarray')}(y, dtype=int)"
+                )
         elif y.shape[1:] != (n_out,):
             raise ValueError(
                 f"{name} with {n_out} outputs expects y one-hot of shape (n, {n_out}) or class numbers (n,), "
-                f"got {tuple(y.shape)}{'; y[:, 0] has shape (n,)' if y.shape[1] == 1 else ''}"
+                f"got {tuple(y.shape)}: to predict numbers, loss='squared_error'"
+                + (f"; for classes, {function_name(y, 'reshape')}(y, (-1,))" if y.shape[1] == 1 else "")
             )
 
     def limits(self, y: Array, n_out: int) -> Limits:

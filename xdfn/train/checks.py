@@ -8,7 +8,21 @@ from typing import cast
 
 import numpy as np
 
-from xdfn.backend import Array, Host, Namespace, computing, namespace, place, require_array, require_place, to_numpy
+from xdfn.backend import (
+    Array,
+    ArrayLike,
+    Host,
+    Namespace,
+    as_array,
+    computing,
+    function_name,
+    namespace,
+    place,
+    require_array,
+    require_place,
+    require_shape,
+    to_numpy,
+)
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
 
@@ -38,7 +52,19 @@ def check_real(x: Array, name: str) -> None:
     except TypeError:  # NumPy's answer for objects and strings
         real = False
     if not real or getattr(x.dtype, "hasobject", False):
-        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}; use astype")
+        raise ValueError(f"{name} must hold real numbers, got dtype {x.dtype}{_advice(name, x)}")
+
+
+def _advice(name: str, x: Array) -> str:
+    """How to make numbers of what is none."""
+    kind = getattr(x.dtype, "kind", "c")  # NumPy's letter; other libraries have complex numbers alone
+    if kind == "c":
+        return f"; take {name}.real, or its absolute value"
+    if kind in "mM":
+        return f"; numpy.asarray({name}).astype('int64') makes numbers of times"
+    if x.ndim == 1:
+        return f"; labels, {name} = numpy.unique({name}, return_inverse=True) makes class numbers of labels"
+    return f"; numpy.asarray({name}, dtype=float) makes numbers of objects that are some; an Embedding takes categories"
 
 
 def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
@@ -57,10 +83,12 @@ def check_values(X: Array, y: Array, loss: ObjectiveBase, n_out: int) -> None:
     One read of the device.
     """
     with computing(X):
-        _check_values(X, y, loss.limits(y, n_out), loss.unit_rows and y.ndim == 2)
+        _check_values(X, y, loss.limits(y, n_out), loss.unit_rows and y.ndim == 2, loss.classifies)
 
 
-def _check_values(X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool) -> None:
+def _check_values(
+    X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool, classes: bool
+) -> None:
     xp = namespace(X)
     low, high = limits
     tests: list[tuple[str, Array]] = []
@@ -81,7 +109,7 @@ def _check_values(X: Array, y: Array, limits: tuple[float | None, float | None],
     passed = to_numpy(xp.stack([flag for _, flag in tests])).tolist()
     for (name, _), fine in zip(tests, passed, strict=True):
         if not fine:
-            raise ValueError(_complaint(name, xp, y, limits))
+            raise ValueError(_complaint(name, xp, y, limits, classes))
 
 
 def _range_of_integers(xp: Namespace, y: Array) -> tuple[int | None, int | None]:
@@ -92,17 +120,23 @@ def _range_of_integers(xp: Namespace, y: Array) -> tuple[int | None, int | None]
     return info.min, info.max
 
 
-def _complaint(name: str, xp: Namespace, y: Array, limits: tuple[float | None, float | None]) -> str:
+def _complaint(name: str, xp: Namespace, y: Array, limits: tuple[float | None, float | None], classes: bool) -> str:
     if name == "rows":
         return (
             "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "
-            "classes at once: binary_cross_entropy"
+            "classes at once: loss='binary_cross_entropy', for numbers: loss='squared_error'"
         )
     if name:
         return f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same"
     low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)
     least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
-    return f"y must lie in [{low}, {high}], got values from {least:g} to {most:g}"
+    advice = (
+        f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on, and the "
+        "last layer needs an output for each"
+        if classes
+        else ""
+    )
+    return f"y must lie in [{low}, {high}], got values from {least:g} to {most:g}{advice}"
 
 
 def _sum_to_one(xp: Namespace, y: Array) -> Array:
@@ -117,9 +151,9 @@ def _all(xp: Namespace, x: Array, test: Callable[[Array], Array]) -> Array:
     return checks[0] if len(checks) == 1 else xp.all(xp.stack(checks))
 
 
-def check_weights(name: str, weight: object, n: int) -> Host:
+def check_weights(name: str, weight: ArrayLike, n: int) -> Host:
     """Weights (n,) as float64 on the host, checked to be finite and not negative. Reads the device."""
-    given = cast(Array, np.asarray(weight) if isinstance(weight, (list, tuple)) else weight)
+    given = as_array(name, weight)
     require_array(name, given, 1)
     if given.shape[0] != n:
         raise ValueError(f"{name} must have one weight for each of the {n} rows, got {given.shape[0]}")
@@ -149,14 +183,13 @@ def check_params(layers: Mapping[str, LayerBase], like: Array, dtype_name: str) 
         tree.append(dict(layer.params))
         for parameter, value in layer.params.items():
             what = f"layers[{name!r}].params[{parameter!r}]"
-            require_array(what, value, getattr(value, "ndim", 2))
+            value = tree[-1][parameter] = as_array(what, value, lambda: where)
             if place(value) != where:
                 raise ValueError(
                     f"the input is on {where}, expected {place(value)}, where {what} is: "
                     "convert the input, or move the model with model.to(X)"
                 )
-            if tuple(value.shape) != layer.shapes[parameter]:
-                raise ValueError(f"{what} must have shape {layer.shapes[parameter]}, got {tuple(value.shape)}")
+            require_shape(what, value, layer.shapes[parameter])
             if value.dtype != dtype:
                 tree[-1][parameter] = xp.astype(value, dtype)
     if not any(tree):

@@ -1,28 +1,16 @@
-"""Measuring on rows from which nothing is learned: a validation at the end of an epoch, and `evaluate`."""
+"""Measuring: at the end of an epoch, on the rows of a validation or those that are trained on; and in `evaluate`."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from xdfn.backend import Array, DType, Host, Place, namespace, place, to_place
+from xdfn.backend import Array, DType, Host, Place, place, to_place
 from xdfn.nn.losses import ObjectiveBase
 from xdfn.nn.network import LayerTree, Network
 from xdfn.train.checks import spans
 from xdfn.train.metrics.base import MetricBase
 
 ROWS_AT_ONCE = 1024  # rows that go through the network together at inference
-
-
-class MeanLoss(MetricBase):
-    """sum_i w_i l_i / sum_i w_i, of the loss that the network is trained with."""
-
-    higher_is_better = False
-
-    def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
-        xp = namespace(z)
-        total = loss.value_and_grad(y, z, 1.0 if weight is None else weight)[0]
-        rows = xp.full_like(total, float(z.shape[0])) if weight is None else xp.sum(weight)
-        return xp.stack([total, rows])
 
 
 class Evaluation:

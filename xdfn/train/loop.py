@@ -123,7 +123,7 @@ def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, floa
     totals = [loss, *map(xp.sum, state.params)]
     measured = []
     if run.evaluation is not None:
-        params = step.segments.unpack(state.averages or state.params)
+        params = step.segments.unpack(state.answering)
         measured = [run.evaluation.run(step.network, params, state.buffers, step.place, loss.dtype)]
     (loss_sum, *rest), *numbers = read(totals, *measured)
     if not all(map(math.isfinite, (loss_sum, *rest))):
@@ -134,5 +134,5 @@ def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, floa
         )
     values = {"loss": loss_sum / run.rows.n}
     if run.evaluation is not None:
-        values |= {f"val_{name}": x for name, x in run.evaluation.finalize(np.asarray(numbers[0])).items()}
+        values |= run.evaluation.finalize(np.asarray(numbers[0]))
     return values

@@ -139,6 +139,11 @@ class Memory:
         fits = kept.keys() == set(rule.slots) and all(tuple(x.shape) == shape for x in kept.values())
         return kept if fits and since.rule == type(rule).__name__ else {}
 
+    def valid_slots(self, layers: Layers) -> dict[str, dict[str, dict[str, Array]]]:
+        """The memory of the rules that will go on with it."""
+        kept = {name: {p: self.slots_of(layers, name, p) for p in layers[name].shapes} for name in layers}
+        return {name: {p: slots for p, slots in of_layer.items() if slots} for name, of_layer in kept.items()}
+
     def restart_schedule(self, layer: str) -> None:
         """A schedule that is assigned begins at its beginning, even if it is equal to the one before."""
         for name, since in self.provenance.get(layer, {}).items():
@@ -172,7 +177,7 @@ class Memory:
             vectors,
             tuple(fresh_copy(layer.buffers) for layer in layers.values()),
             step.segments.pack_slots(slots, vectors),
-            () if averages is None else step.segments.pack(averages),
+            () if averages is None else step.segments.moving(step.segments.pack(averages)),
             step.init_sums(vectors[0].dtype),
             self.step,
             self.epoch,
@@ -188,7 +193,7 @@ class Memory:
         self.slots = dict(zip(names, segments.unpack_slots(state.slots), strict=True))
         self.averages = dict(zip(names, segments.unpack(state.averages), strict=True)) if state.averages else {}
         self.provenance = {name: {} for name in names}
-        for segment in segments:
+        for segment in (*segments, *segments.frozen):
             for e in segment.entries:
                 name = names[e.layer]
                 rule, schedule = type(layers[name].optimizer).__name__, segment.schedule

@@ -6,12 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xdfn.backend import HOST, Array, Place, place, put, real_dtype, real_name, resolve_place, to_numpy, to_place
+from xdfn.backend import (
+    HOST,
+    Array,
+    ArrayLike,
+    Place,
+    place,
+    put,
+    real_dtype,
+    real_name,
+    resolve_place,
+    to_numpy,
+    to_place,
+)
 from xdfn.core.fields import integer, number
 from xdfn.train.callbacks.base import Callback, callbacks
 from xdfn.train.callbacks.logs import ProgressBar, Report
 from xdfn.train.metrics import resolve_metrics
 from xdfn.train.metrics.base import MetricBase
+from xdfn.train.metrics.resolve import Metrics
 
 NamedCallbacks = list[tuple[str, Callback]]  # by the names under which they are remembered
 
@@ -23,23 +36,28 @@ class FitOptions(NamedTuple):
     batch_size: int
     callbacks: NamedCallbacks
     metrics: Mapping[str, MetricBase]
-    sample_weight: object
+    sample_weight: ArrayLike | None
     class_weight: object
     validation_data: object
     validation_fraction: float | None
     check_input: bool
     where: Place | None  # that of `device`
 
+    @property
+    def validates(self) -> bool:
+        """Whether metrics are measured on rows from which nothing is learned."""
+        return self.validation_data is not None or self.validation_fraction is not None
+
 
 def check_options(
     n_epochs: int,
     batch_size: int,
     verbose: bool | int | None,
-    sample_weight: object,
+    sample_weight: ArrayLike | None,
     class_weight: object,
     validation_data: object,
     validation_fraction: float | None,
-    metrics: object,
+    metrics: Metrics,
     callbacks: Sequence[object],
     check_input: bool,
     device: object,
@@ -54,8 +72,6 @@ def check_options(
     named_metrics = resolve_metrics(metrics)
     if validation_data is not None and validation_fraction is not None:
         raise ValueError("fit expects either validation_data or validation_fraction, got both")
-    if named_metrics and validation_data is None and validation_fraction is None:
-        raise ValueError("metrics are measured on other rows: give validation_data=(X, y) or validation_fraction")
     if validation_fraction is not None:
         number("validation_fraction", validation_fraction, 0, 1, open_low=True, open_high=True)
     return FitOptions(

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self, cast
 
 from xdfn.backend import (
+    HOST,
     Array,
+    ArrayLike,
     Host,
+    Place,
+    as_array,
     computing,
     namespace,
     place,
@@ -27,17 +31,17 @@ from xdfn.optim.schedules import ScheduleBase
 from xdfn.train.callbacks.base import FitInfo
 from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights
 from xdfn.train.data import Resident, Rows, Streamed, row_weights, split
-from xdfn.train.evaluation import Evaluation, MeanLoss
+from xdfn.train.evaluation import Evaluation
 from xdfn.train.loop import Run
 from xdfn.train.memory import Layers, Memory
 from xdfn.train.metrics import sign
-from xdfn.train.metrics.base import MetricBase
+from xdfn.train.metrics.base import MeanLoss, MetricBase
 from xdfn.train.metrics.function import FunctionMetric
 from xdfn.train.options import FitOptions, NamedCallbacks
 from xdfn.train.state import TrainState
 from xdfn.train.step import StepOptions, TrainStep
 
-Validation = tuple[Array, Array, Array | None]  # X, y and the weights of the rows
+Measured = tuple[Array, Array, Array | None]  # X, y and the weights of the rows
 
 
 class ModelConfig(NamedTuple):
@@ -49,8 +53,20 @@ class ModelConfig(NamedTuple):
     history: Mapping[str, Sequence[float]]
 
     @property
+    def place(self) -> Place:
+        """Where the network is; the host before it has parameters."""
+        arrays = (value for layer in self.layers.values() for value in layer.params.values())
+        first = next(arrays, None)
+        return HOST if first is None else place(as_array("a parameter", first))
+
+    def as_array(self, name: str, x: ArrayLike) -> Array:
+        """x as an array: where the network is, if x is of no array library."""
+        return as_array(name, x, lambda: self.place)
+
+    @property
     def n_in(self) -> int | None:
-        return next(iter(self.layers.values())).n_in
+        first = next(iter(self.layers.values()), None)
+        return None if first is None else first.n_in
 
     @property
     def n_out(self) -> int:
@@ -60,7 +76,7 @@ class ModelConfig(NamedTuple):
 
     @property
     def is_initialized(self) -> bool:
-        return all(layer.is_initialized for layer in self.layers.values())
+        return bool(self.layers) and all(layer.is_initialized for layer in self.layers.values())
 
     @property
     def is_assigned(self) -> bool:
@@ -86,7 +102,7 @@ class Configured:
         """The same for inference, which needs no optimizers."""
         raise NotImplementedError
 
-    def initialize(self, X: Array) -> Self:
+    def initialize(self, X: ArrayLike) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in)."""
         raise NotImplementedError
 
@@ -145,9 +161,9 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
         check_values(X, y, config.loss, config.n_out)
     for metric in options.metrics.values():
         metric.check(config.loss, config.n_out)
-    rows, validation = make_rows(config, memory, X, y, like, options)
-    metrics = {} if validation is None else {"loss": MeanLoss(), **options.metrics}
-    evaluation = None if validation is None else Evaluation(*validation, config.loss, metrics)
+    rows, measured = make_rows(config, memory, X, y, like, options)
+    metrics = metrics_by_name(options)
+    evaluation = None if measured is None else Evaluation(*measured, config.loss, metrics)
     batch_size = min(options.batch_size, rows.n)
     for name, layer in config.layers.items():
         if batch_size < layer.least_rows:
@@ -180,31 +196,40 @@ def averaged(params: list[dict[str, Array]], memory: Memory, layers: Layers) -> 
     return [{**of_layer, **valid[name]} for name, of_layer in zip(layers, params, strict=True)]
 
 
+def metrics_by_name(options: FitOptions) -> dict[str, MetricBase]:
+    """What an epoch ends with, by its names in the history: bare ones where the rows are those that are trained on."""
+    if not options.validates:
+        return dict(options.metrics)
+    return {"val_loss": MeanLoss(), **{f"val_{name}": metric for name, metric in options.metrics.items()}}
+
+
 def make_rows(
     config: ModelConfig, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions
-) -> tuple[Rows, Validation | None]:
-    """The rows to train on, with their weights, and those to measure on."""
+) -> tuple[Rows, Measured | None]:
+    """The rows to train on, with their weights, and those to measure on: a validation's or, for metrics, the same."""
     n, where = X.shape[0], place(X)
     labels = class_numbers(config, y, options)
-    sample_weight, subset, validation = None, None, None
+    sample_weight, subset, measured = None, None, None
     if options.sample_weight is not None:
         sample_weight = check_weights("sample_weight", options.sample_weight, n)
     if options.validation_data is not None:
-        validation = given_validation(config, memory, options, X)
+        measured = given_validation(config, memory, options, X)
     elif options.validation_fraction is not None:
         assert memory.seed is not None
         subset, held_out = split(n, options.validation_fraction, labels, memory.seed)
         at, xp = put(held_out, where), namespace(X)
         weight = None if sample_weight is None else put(sample_weight[held_out].astype(memory.dtype), where)
-        validation = xp.take(X, at, axis=0), xp.take(y, at, axis=0), weight
-    if validation is not None and validation[2] is not None:
+        measured = xp.take(X, at, axis=0), xp.take(y, at, axis=0), weight
+    elif options.metrics:
+        measured = X, y, None if sample_weight is None else put(sample_weight.astype(memory.dtype), where)
+    if measured is not None and measured[2] is not None:
         refuse_function_metrics(options.metrics)
     weights = row_weights(n, sample_weight, options.class_weight, labels, max(2, config.n_out), subset)
     there = None if weights is None else put(weights.astype(memory.dtype), where)
     if place(like) == where:
-        return Resident(X, y, there, subset), validation
+        return Resident(X, y, there, subset), measured
     host_X, host_y, host_weight = cast(tuple[Host, Host, Host | None], (X, y, there))
-    return Streamed(host_X, host_y, host_weight, place(like), subset), validation
+    return Streamed(host_X, host_y, host_weight, place(like), subset), measured
 
 
 def class_numbers(config: ModelConfig, y: Array, options: FitOptions) -> Host | None:
@@ -220,14 +245,15 @@ def class_numbers(config: ModelConfig, y: Array, options: FitOptions) -> Host | 
         raise ValueError(f"class_weight: {error}") from None
 
 
-def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, X_train: Array) -> Validation:
+def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, X_train: Array) -> Measured:
     given = options.validation_data
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         count = f" of {len(given)}" if isinstance(given, (tuple, list)) else ""
         raise ValueError(
             f"validation_data must be (X, y) or (X, y, sample_weight), got a {type(given).__name__}{count}"
         )
-    X, y, *more = given
+    X = as_array("validation_data: X", given[0], lambda: place(X_train))
+    y, more = as_array("validation_data: y", given[1], lambda: place(X)), given[2:]
     check_inputs(X, config.n_in, "validation_data: X")
     require_place(place(X_train), "the rows of the validation must be where those of the training are", X=X)
     try:
@@ -247,14 +273,13 @@ def refuse_function_metrics(metrics: Mapping[str, MetricBase]) -> None:
     for name, metric in metrics.items():
         if isinstance(metric, FunctionMetric):
             raise ValueError(
-                f"the metric {name} is a function of y_true and y_pred and takes no weights, and the rows of the "
-                "validation have some: give validation_data=(X, y), or write a MetricBase"
+                f"the metric {name} is a function of y_true and y_pred and takes no weights, and the rows that it is "
+                "measured on have some: give validation_data=(X, y) without, or write a MetricBase"
             )
 
 
 def fit_info(n_epochs: int, n_batches: int, metrics: Mapping[str, MetricBase], callbacks: NamedCallbacks) -> FitInfo:
-    measured = ("loss", *(f"val_{name}" for name in metrics))
-    names = (*measured, *(name for _, callback in callbacks for name in callback.names))
+    names = ("loss", *metrics, *(name for _, callback in callbacks for name in callback.names))
     if len(set(names)) < len(names):
         raise ValueError(f"callbacks measure what has a name already: {', '.join(names)}")
     return FitInfo(n_epochs, n_batches, names, metrics)
@@ -272,8 +297,8 @@ def check_direction(schedule: ScheduleBase | None, metrics: Mapping[str, MetricB
     monitor, mode = getattr(schedule, "monitor", None), getattr(schedule, "mode", None)
     if monitor is None or mode is None:
         return
-    metric = metrics.get(monitor.removeprefix("val_"))
-    if monitor in ("loss", "val_loss") or (metric is not None and metric.higher_is_better is not None):
+    metric = metrics.get(monitor)
+    if monitor == "loss" or (metric is not None and metric.higher_is_better is not None):
         better = "max" if sign(monitor, metrics) > 0 else "min"
         if mode != better:
             raise ValueError(

@@ -1,9 +1,10 @@
 """Parameters that one optimizer moves lie end to end in one vector, a segment, where that is what the library wants
-(`Traits.packs`); the layers see views of it. This module packs and unpacks.
+(`Traits.packs`); the layers see views of it. Parameters that are frozen lie in segments of their own, after the others,
+which have no gradients and no memory. This module packs and unpacks.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from xdfn.backend import Array, Gradient, Place, concatenate, fresh_copy, namespace, product, traits, write
@@ -73,6 +74,12 @@ class Segments:
     shapes : for each layer, the shapes of its parameters by name
     provenance : for each layer, by parameter
     where : the place where the network runs
+    frozen : for each layer, the names of the parameters that do not move
+
+    Attributes
+    ----------
+    segments, frozen : tuple of Segment, those that move and those that do not
+    entries : the parameters that move
     """
 
     def __init__(
@@ -81,18 +88,23 @@ class Segments:
         shapes: Sequence[Mapping[str, tuple[int, ...]]],
         provenance: Sequence[Mapping[str, Provenance]],
         where: Place,
+        frozen: Sequence[Collection[str]],
     ) -> None:
         self.place, self.packs = where, where.traits.packs
         found: dict[object, Segment] = {}
+        still: dict[object, Segment] = {}
         for i, of_layer in enumerate(rules):
             for name, shape in shapes[i].items():
                 rule, since = adapt_optimizer(of_layer, name), provenance[i].get(name, Provenance())
                 shared = (config_key(rule), since) if self.packs and not of_layer.overrides_update else (i, name)
-                before = found[shared].entries if shared in found else ()
+                group = still if name in frozen[i] else found
+                before = group[shared].entries if shared in group else ()
                 first = before[-1].stop if before else 0
                 entry = Entry(i, name, tuple(shape), first, first + math.prod(shape))
-                found[shared] = Segment(rule, rule.schedule, since, (*before, entry))
-        self.segments = tuple(found.values())
+                group[shared] = Segment(rule, rule.schedule, since, (*before, entry))
+        if not found:
+            raise ValueError("there is nothing to train: all layers are frozen; layer.trainable = True frees one")
+        self.segments, self.frozen = tuple(found.values()), tuple(still.values())
         self.entries = [e for segment in self.segments for e in segment.entries]
         self.n_layers = len(rules)
 
@@ -103,9 +115,18 @@ class Segments:
     def n_params(self) -> int:
         return sum(e.stop - e.start for e in self.entries)
 
+    def moving(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Of arrays by segment, those that move: all, but for the last ones, which are frozen."""
+        return arrays[: len(self.segments)] if self.frozen else arrays
+
+    def with_frozen(self, moved: tuple[Array, ...], arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Arrays of the segments that move, and after them the frozen ones of `arrays`."""
+        return (*moved, *arrays[len(self.segments) :]) if self.frozen else moved
+
     def pack(self, tree: LayerTree) -> tuple[Array, ...]:
         """Arrays by layer and name, as fresh arrays by segment."""
-        return tuple(self._join([tree[e.layer][e.name] for e in segment.entries]) for segment in self.segments)
+        segments = (*self.segments, *self.frozen)
+        return tuple(self._join([tree[e.layer][e.name] for e in segment.entries]) for segment in segments)
 
     def _join(self, pieces: Sequence[Array]) -> Array:
         if self.packs:
@@ -114,9 +135,12 @@ class Segments:
         return copied
 
     def unpack(self, arrays: Sequence[Array]) -> list[dict[str, Array]]:
-        """Arrays by segment, as arrays by layer and name: views where the library has views."""
+        """Arrays by segment, as arrays by layer and name: views where the library has views.
+
+        What has no frozen parameters, such as gradients, gives a tree without them.
+        """
         tree: list[dict[str, Array]] = [{} for _ in range(self.n_layers)]
-        for segment, x in zip(self.segments, arrays, strict=True):
+        for segment, x in zip((*self.segments, *self.frozen), arrays, strict=False):
             for e in segment.entries:
                 tree[e.layer][e.name] = self._view(x, e)
         return tree
@@ -127,7 +151,7 @@ class Segments:
     def pack_slots(self, tree: SlotTree, params: Sequence[Array]) -> tuple[Slots, ...]:
         """The optimizers' memory by segment; new for a whole segment if one of its parameters has none."""
         packed = []
-        for segment, p in zip(self.segments, params, strict=True):
+        for segment, p in zip(self.segments, self.moving(tuple(params)), strict=True):
             rule = segment.optimizer
             kept = [tree[e.layer].get(e.name, {}) for e in segment.entries]
             fits = all(memory.keys() == set(rule.slots) for memory in kept)
@@ -163,6 +187,6 @@ class Segments:
         """
         if not self.packs or not traits(state.params[0]).writes:
             return None
-        gradients = tuple(namespace(p).empty_like(p) for p in state.params) if with_gradients else ()
+        gradients = tuple(namespace(p).empty_like(p) for p in self.moving(state.params)) if with_gradients else ()
         tree = self.unpack(gradients) if with_gradients else ()
         return Workspace(state.params, self.unpack(state.params), gradients, tree)

@@ -17,8 +17,8 @@ class TrainState(NamedTuple):
     ----------
     params : tuple of one array a segment
     buffers : tuple of one dict of arrays a layer
-    slots : tuple of one tuple of arrays a segment, the optimizer's memory
-    averages : tuple of one array a segment, the moving averages of the parameters; empty without
+    slots : tuple of one tuple of arrays a segment that moves, the optimizer's memory
+    averages : tuple of one array a segment that moves, the moving averages of the parameters; empty without
     sums : dict of 0-d arrays: ``"loss"``. Within a stretch of equal batches it is the sum of their losses, between
         stretches the sum over all rows of the epoch so far.
     step, epoch, batch : steps ever made, epochs ever finished, batches made in this epoch
@@ -45,6 +45,11 @@ class TrainState(NamedTuple):
     def with_sums(self, sums: dict[str, Array]) -> "TrainState":
         params, buffers, slots, averages, _, step, epoch, batch = self  # half the time of `_replace`
         return TrainState(params, buffers, slots, averages, sums, step, epoch, batch)
+
+    @property
+    def answering(self) -> tuple[Array, ...]:
+        """The parameters that the network answers with: the averages, where there are any."""
+        return (*self.averages, *self.params[len(self.averages) :])
 
     def large_arrays(self) -> "itertools.chain[Array]":
         """All arrays as large as the parameters."""

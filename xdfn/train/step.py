@@ -56,7 +56,8 @@ class TrainStep:
         self.loss, self.options, self.place = self.network.loss, options, where
         rules = [layer.optimizer for layer in bare]
         shapes = [{name: tuple(value.shape) for name, value in layer.params.items()} for layer in layers]
-        self.segments = Segments(rules, shapes, provenance or [{} for _ in layers], where)
+        frozen = [[name for name in layer.params if not layer.moves(name)] for layer in layers]
+        self.segments = Segments(rules, shapes, provenance or [{} for _ in layers], where, frozen)
         self.scalars = ScalarSource(self.segments, self.network.layers, seed, options.ema, history or {})
         with_penalties = [(e, *self.network.layers[e.layer].penalties(e.name)) for e in self.segments.entries]
         penalties = [(e, penalty) for e, penalty, _ in with_penalties if penalty is not None]
@@ -123,7 +124,8 @@ class TrainStep:
         averages = state.averages
         if averages:
             (kept,) = scalars.ema_decay
-            averages = tuple([axpby(1.0 - kept, p, kept, a) for p, a in zip(params, averages, strict=True)])
+            moving = self.segments.moving(params)
+            averages = tuple([axpby(1.0 - kept, p, kept, a) for p, a in zip(moving, averages, strict=True)])
         return TrainState(
             params, state.buffers, slots, averages, state.sums, state.step + 1, state.epoch, state.batch + 1
         )
@@ -169,7 +171,8 @@ class TrainStep:
             )
             loss = config_key(self.loss, with_attributes=True)
             direct = isinstance(self.move_parameters, DirectUpdate)
-            self._key = layers, loss, rules, self.options._replace(ema=None), direct
+            frozen = tuple(s.entries for s in self.segments.frozen)
+            self._key = layers, loss, rules, frozen, self.options._replace(ema=None), direct
         return self._key
 
     def same(self, other: "TrainStep") -> bool:

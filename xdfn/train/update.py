@@ -51,10 +51,13 @@ class RuleUpdate:
         moved = [
             apply_rule(segment.optimizer, p, g, slots, rates, kind)
             for segment, p, g, slots, rates, kind in zip(
-                segments, state.params, vectors, state.slots, scalars.rates, self.kinds, strict=True
+                segments, segments.moving(state.params), vectors, state.slots, scalars.rates, self.kinds, strict=True
             )
         ]
-        params = tuple([p for p, _ in moved]) if workspace is None else workspace.params  # written in place there
+        if workspace is None:
+            params = segments.with_frozen(tuple([p for p, _ in moved]), state.params)
+        else:
+            params = workspace.params  # written in place
         return params, tuple([slots for _, slots in moved])
 
     def _penalised(self, state: TrainState, gradients: GradientTree, workspace: Workspace | None) -> Sequence[Array]:
@@ -101,8 +104,9 @@ class DirectUpdate:
         if workspace is None:
             vectors = self.segments.gather(gradients, None)
             rates = [lr for (lr,) in scalars.rates]
-            params = tuple([p - lr * g for p, g, lr in zip(state.params, vectors, rates, strict=True)])
-            return params, state.slots
+            moving = self.segments.moving(state.params)
+            params = tuple([p - lr * g for p, g, lr in zip(moving, vectors, rates, strict=True)])
+            return self.segments.with_frozen(params, state.params), state.slots
         for segment, (lr,) in zip(self.segments, scalars.rates, strict=True):
             for e in segment.entries:
                 subtract(lr, gradients[e.layer][e.name], workspace.params_tree[e.layer][e.name])
@@ -161,4 +165,4 @@ def constrained(
             tree[e.layer][e.name] = W
         else:
             tree[e.layer][e.name][...] = W
-    return tuple(segments.gather(tree, None)) if workspace is None else params
+    return segments.with_frozen(tuple(segments.gather(tree, None)), params) if workspace is None else params

@@ -108,9 +108,10 @@ def test_arrays_that_were_assigned_before_are_adopted(backend):
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"W": np.ones((2, 3))}, r"params\['W'\] must have shape \(1, 2\), the assigned array has \(2, 3\)"),
+        ({"W": np.ones((2, 3))}, r"params\['W'\] must have shape \(1, 2\), got \(2, 3\)"),
         ({"w": np.ones((1, 2))}, r"params hold \['W', 'b'\], and 'w' was assigned"),
-        ({"W": [[1.0, 2.0]]}, "expected an array .* got list"),
+        ({"W": [[1.0], [2.0]]}, r"must have shape \(1, 2\), got \(2, 1\); its transpose has"),
+        ({"W": "zeros"}, "must be an array, a frame or a list of numbers, got str: 'zeros'"),
     ],
 )
 def test_assigned_arrays_that_do_not_fit_are_refused(params, says):

@@ -8,11 +8,13 @@ from xdfn import Callback
 from xdfn.train.callbacks.base import FitInfo
 from xdfn.train.callbacks.monitor import BestValue, mode_field
 from xdfn.train.metrics import resolve_metrics
+from xdfn.train.metrics.base import MeanLoss
 
 
 def best(monitor="val_loss", mode=None):
     names = ("loss", "val_loss", "val_accuracy", "val_mse")
-    return BestValue(Callback(), monitor, mode, FitInfo(9, 1, names, resolve_metrics(["accuracy", "mse"])))
+    metrics = resolve_metrics({"val_loss": MeanLoss(), "val_accuracy": "accuracy", "val_mse": "mse"})
+    return BestValue(Callback(), monitor, mode, FitInfo(9, 1, names, metrics))
 
 
 def test_a_value_improves_by_more_than_min_delta():

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from measures import measure, yes_or_no
 
+from xdfn import DFN
 from xdfn.backend import place
 from xdfn.nn.losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from xdfn.train.metrics import FunctionMetric
@@ -24,7 +24,7 @@ def test_a_function_may_give_any_number(backend, kind, dtype):
     y, z = backend.array([[1.0], [2.0]], dtype), backend.array([[3.0], [4.0]], dtype)
 
     def bias(y_true, y_pred):
-        assert y_true is y
+        assert y_true.dtype == y.dtype
         return RESULTS[kind]((y_pred - y_true)[0, 0], 2.0)
 
     metric = FunctionMetric(bias)
@@ -38,25 +38,51 @@ def test_a_function_may_give_any_number(backend, kind, dtype):
     assert (metric.name, metric.whole, metric.higher_is_better) == ("bias", True, None)
 
 
-def test_a_function_gets_the_link_of_the_scores(rng):
+@pytest.mark.parametrize("targets", ["labels", "one-hot", "binary (n,)", "binary (n, 1)", "binary (n, 2)", "numbers"])
+def test_functions_of_scikit_learn_work(rng, targets):
+    """They get what `predict` answers, or `predict_proba`."""
     sk = pytest.importorskip("sklearn.metrics")
-    y, z = yes_or_no(1)(rng)
-    for function in (sk.roc_auc_score, sk.log_loss):
-        assert measure(FunctionMetric(function), y, z, BinaryCrossEntropy()) == function(y, 1 / (1 + np.exp(-z)))
+    labels, X = rng.integers(0, 3, 50), rng.normal(size=(50, 4))
+    y, loss, decide, proba = {
+        "labels": (labels, "cross_entropy", sk.balanced_accuracy_score, sk.log_loss),
+        "one-hot": (np.eye(3)[labels], "cross_entropy", sk.balanced_accuracy_score, None),
+        "binary (n,)": (labels > 0, "bce", sk.f1_score, sk.roc_auc_score),
+        "binary (n, 1)": (labels[:, None] > 0, "bce", sk.f1_score, sk.roc_auc_score),
+        "binary (n, 2)": (np.stack([labels > 0, labels > 1], axis=1), "bce", sk.hamming_loss, sk.roc_auc_score),
+        "numbers": (X[:, 0] + labels, "squared_error", sk.r2_score, sk.median_absolute_error),
+    }[targets]
+    n_out = 3 if loss == "cross_entropy" else (y.shape[1] if y.ndim == 2 else 1)
+    model = DFN(layers=[5, n_out], loss=loss, optimizer="adam(lr=0.01)", seed=0).fit(X, y, 2, verbose=None)
+    true = labels if targets == "one-hot" else y
+    assert model.evaluate(X, y, metric=decide) == pytest.approx(decide(true, model.predict(X)))
+    if proba is not None:
+        expected = pytest.approx(proba(true, model.predict_proba(X)))
+        assert model.evaluate(X, y, metric=FunctionMetric(proba, proba=True)) == expected
 
 
-def test_a_function_gets_labels_and_else_targets_in_the_shape_of_the_prediction(backend):
+def test_targets_and_predictions_have_one_shape(backend):
     """An (n,) against an (n, 1) would be an (n, n)."""
     shapes = []
 
     def shape(y_true, y_pred):
-        shapes.append((tuple(y_true.shape), tuple(y_pred.shape), y_true.dtype == y_pred.dtype))
+        shapes.append((tuple(y_true.shape), tuple(y_pred.shape)))
         return 0
 
     numbers, classes = backend.array([1.0, 2.0, 3.0]), backend.array([0, 1, 1])
-    FunctionMetric(shape).part(numbers, backend.array(np.zeros((3, 1)), "float32"), None, SquaredError())
-    FunctionMetric(shape).part(classes, backend.array(np.zeros((3, 2)), "float32"), None, CrossEntropy())
-    assert shapes == [((3, 1), (3, 1), True), ((3,), (3, 2), False)]
+    one, two = (backend.array(np.zeros((3, m)), "float32") for m in (1, 2))
+    FunctionMetric(shape).part(numbers, one, None, SquaredError())
+    FunctionMetric(shape).part(numbers[:, None], one, None, SquaredError())
+    FunctionMetric(shape).part(classes, two, None, CrossEntropy())
+    FunctionMetric(shape, proba=True).part(classes, two, None, CrossEntropy())
+    FunctionMetric(shape).part(classes, one, None, BinaryCrossEntropy())
+    assert shapes == [((3,), (3,)), ((3, 1), (3, 1)), ((3,), (3,)), ((3,), (3, 2)), ((3,), (3,))]
+
+
+def test_its_direction_may_be_said():
+    metric = FunctionMetric(np.max, higher_is_better=True)
+    assert (metric.higher_is_better, FunctionMetric(np.max).higher_is_better) == (True, None)
+    with pytest.raises(ValueError, match="proba must be True or False, got 1"):
+        FunctionMetric(np.max, 1)
 
 
 def test_what_is_no_number_is_named(backend):

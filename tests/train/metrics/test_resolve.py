@@ -15,6 +15,7 @@ from xdfn.train.metrics import (
     resolve_metrics,
     sign,
 )
+from xdfn.train.metrics.base import MeanLoss
 
 
 def test_names_in_a_history():
@@ -73,15 +74,15 @@ def test_bad_metrics_are_named(given, message):
 
 def test_sign():
     known = resolve_metrics(["acc", "mse", "top_k", "r2", "rmse", "mae", "f1", "precision", "recall", mine])
-    signs = {name: sign(f"val_{name}", known) for name in known if name != "mine"}
+    signs = {name: sign(name, known) for name in known if name != "mine"}
     assert {name for name, value in signs.items() if value == 1} == {"acc", "top_k", "r2", "f1", "precision", "recall"}
     assert {name for name, value in signs.items() if value == -1} == {"mse", "rmse", "mae"}
-    assert sign("loss", known) == sign("val_loss", known) == sign("loss", {}) == -1
-    assert sign("val_mine", known, "max") == sign("val_loss", known, "max") == 1
-    assert sign("val_mine", known, "min") == sign("val_acc", known, "min") == -1
-    with pytest.raises(ValueError, match="whether a larger val_mine is better is not known: say mode='max' or"):
-        sign("val_mine", known)
-    with pytest.raises(ValueError, match=r"monitor must be one of loss, val_loss, val_acc, .*, got 'acc'"):
-        sign("acc", known)
+    assert sign("loss", known) == sign("val_loss", {"val_loss": MeanLoss()}) == sign("loss", {}) == -1
+    assert sign("mine", known, "max") == sign("loss", known, "max") == 1
+    assert sign("mine", known, "min") == sign("acc", known, "min") == -1
+    with pytest.raises(ValueError, match="whether a larger mine is better is not known: say mode='max' or"):
+        sign("mine", known)
+    with pytest.raises(ValueError, match=r"monitor must be one of loss, acc, .*, got 'val_acc'"):
+        sign("val_acc", known)
     with pytest.raises(ValueError, match="mode must be 'min', 'max' or None, got 'auto'"):
         sign("loss", known, "auto")

@@ -6,7 +6,7 @@ them. Out of them `StatefulLayer` makes the object that keeps parameters, inputs
 """
 
 import copy
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from xdfn.backend import Array, fresh_copy, random
@@ -37,6 +37,8 @@ class LayerBase(StatefulLayer):
     buffers : dict of arrays that training updates without a gradient
     X : list of the inputs retained by `forward` for `backward`
     n_in, n_out : int, or None while unknown
+    trainable : bool; False freezes the layer: training leaves its parameters and buffers as they are, and it computes
+        as at inference, except that layers that draw do so
     optimizer : the rule that moves the parameters; ``None`` at construction means ``"sgd(lr=0.01)"``, or the model's
     own_optimizer : the optimizer that was given to this layer, or None for a layer that follows the model's
     prefix : what its name in a model begins with; the name of its class if empty
@@ -70,6 +72,7 @@ class LayerBase(StatefulLayer):
             "params",
             "shapes",
             "sizes",
+            "trainable",
         }
     )
 
@@ -78,6 +81,10 @@ class LayerBase(StatefulLayer):
         if cls.overrides(*cls._numerics) and not cls.overrides("output_function"):
             # the outputs are computed in another way, so the inherited last function may no longer be theirs
             cls.output_function = LayerBase.output_function  # type: ignore[method-assign]
+
+    @classmethod
+    def attributes(cls) -> Collection[str]:
+        return {*super().attributes(), *cls.state_attributes}
 
     def init(self, rng: "Generator", n_in: int) -> Drawn:
         """Draw parameters and buffers for `n_in` features, as NumPy arrays; return them with the number of outputs."""
@@ -100,6 +107,10 @@ class LayerBase(StatefulLayer):
     def random_key(self, seed: int, *where: int) -> random.Key:
         """The random key of a step; see `random.mask_key`."""
         return random.mask_key(seed, *where)
+
+    def moves(self, name: str) -> bool:
+        """Whether training moves a parameter."""
+        return self.trainable
 
     def penalties(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]:
         """The regulariser and the constraint of a parameter."""
@@ -162,11 +173,21 @@ def named(given: object) -> dict[str, LayerBase]:
     counts: dict[str, int] = {}
     for spec in given:
         layer = layers.resolve(spec)
-        if "is_initialized" not in vars(layer):
-            raise ValueError(f"{type(layer).__name__}: its constructor must call super().__init__(optimizer) first")
+        check_layers({type(layer).__name__: layer})
         layer = layer.clone()
         layer.params, layer.buffers = fresh_copy((layer.params, layer.buffers))
         prefix = layer.prefix or type(layer).__name__
         counts[prefix] = counts.get(prefix, 0) + 1
         by_name[f"{prefix}{counts[prefix]}"] = layer
     return by_name
+
+
+def check_layers(by_name: Mapping[str, object]) -> None:
+    """Raise ValueError unless these are layers, at least one, each with a state of its own."""
+    if not by_name:
+        raise ValueError("layers must hold at least one layer, got none")
+    for name, layer in by_name.items():
+        if not isinstance(layer, LayerBase):
+            raise ValueError(f"layers[{name!r}] must be a layer, got {type(layer).__name__}: {layer!r:.80}")
+        if "is_initialized" not in vars(layer):
+            raise ValueError(f"{type(layer).__name__}: its constructor must call super().__init__(optimizer) first")

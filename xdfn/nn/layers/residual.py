@@ -69,9 +69,9 @@ class Residual(LayerBase, traceable=True):
         y, caches, after = x, [], []
         trees = zip(self.inner, self._split(params), self._split(buffers), self._contexts(ctx), strict=True)
         for layer, p, s, of_layer in trees:
-            y, cache, s = layer.apply(p, s, y, of_layer)
+            y, cache, moved = layer.apply(p, s, y, of_layer)
             caches.append(cache)
-            after.append(s)
+            after.append(moved if layer.trainable else s)
         return x + y, caches, self._join(after)
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
@@ -105,9 +105,17 @@ class Residual(LayerBase, traceable=True):
 
     def _contexts(self, ctx: Context | None) -> list[Context | None]:
         """The context of each inner layer."""
-        if ctx is None or not self.draws:
-            return [ctx] * len(self.inner)
-        return [ctx._replace(key=key) for key in cast(tuple[random.Key, ...], ctx.key)]
+        if ctx is None:
+            return [None] * len(self.inner)
+        keys = cast(tuple[random.Key, ...], ctx.key) if self.draws else [ctx.key] * len(self.inner)
+        return [
+            ctx._replace(key=key, training=ctx.training and layer.trainable)
+            for key, layer in zip(keys, self.inner, strict=True)
+        ]
+
+    def moves(self, name: str) -> bool:
+        layer, _, of_layer = name.partition(".")
+        return self.trainable and self.inner[self._names.index(layer)].moves(of_layer)
 
     def penalties(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]:
         layer, _, of_layer = name.partition(".")

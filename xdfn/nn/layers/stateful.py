@@ -10,6 +10,7 @@ from xdfn.backend import (
     DType,
     Host,
     Place,
+    as_array,
     namespace,
     place,
     product,
@@ -18,9 +19,10 @@ from xdfn.backend import (
     real_dtype,
     require_array,
     require_place,
+    require_shape,
     to_numpy,
 )
-from xdfn.core.fields import Field
+from xdfn.core.fields import Field, flag
 from xdfn.core.part import Part, closest_override
 from xdfn.core.registry import Spec
 from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Drawn, Params, Pulled
@@ -50,6 +52,7 @@ class StatefulLayer(Part):
     n_in: int | None = None
     n_out: int | None = None
     optimizer = OwnOptimizer()
+    trainable = Field(flag)
     own_optimizer: OptimizerBase | None
 
     if TYPE_CHECKING:  # what LayerBase has
@@ -59,6 +62,7 @@ class StatefulLayer(Part):
         def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied: ...
         def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled: ...
         def random_key(self, seed: int, *where: int) -> random.Key: ...
+        def moves(self, name: str) -> bool: ...
         def penalties(self, name: str) -> tuple[RegularizerBase | None, ConstraintBase | None]: ...
 
     def __init__(self, optimizer: Spec[OptimizerBase] | None = None) -> None:
@@ -70,6 +74,7 @@ class StatefulLayer(Part):
         self.gradients: Params = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters
         self.sizes: tuple[int | None, int | None] = (None, None)  # n_in and n_out that they were made for
+        self.trainable = True
         self.X: list[Array] = []
         self._caches: list[tuple[Cache, tuple[int, ...]]] = []  # of each retained forward, with the outputs' shape
         self.is_initialized = False
@@ -112,16 +117,13 @@ class StatefulLayer(Part):
 
     def _adopted(self, what: str, assigned: Mapping[str, Array], drawn: Mapping[str, Host]) -> dict[str, Array | Host]:
         """The arrays that were drawn, with those that the user assigned before in their places."""
-        for name, value in assigned.items():
-            if name not in drawn:
-                raise ValueError(f"{self}: {what} hold {sorted(drawn)}, and {name!r} was assigned")
-            require_array(f"{what}[{name!r}] of {self}", value, len(drawn[name].shape))
-            if tuple(value.shape) != drawn[name].shape:
-                raise ValueError(
-                    f"{self}: {what}[{name!r}] must have shape {drawn[name].shape}, the assigned array has "
-                    f"{tuple(value.shape)}"
-                )
-        return {**drawn, **assigned}
+        unknown = assigned.keys() - drawn.keys()
+        if unknown:
+            raise ValueError(f"{self}: {what} hold {sorted(drawn)}, and {unknown.pop()!r} was assigned")
+        arrays = {name: as_array(f"{self}: {what}[{name!r}]", value) for name, value in assigned.items()}
+        for name, value in arrays.items():
+            require_shape(f"{self}: {what}[{name!r}]", value, drawn[name].shape)
+        return {**drawn, **arrays}
 
     def _check_apply(self, x: Array) -> None:
         """Look at what a user's `apply` gives, before training relies on it."""
@@ -181,7 +183,9 @@ class StatefulLayer(Part):
             raise ValueError(f"{type(self).__name__} was made for inputs (n, {self.n_in}), got {tuple(X.shape)}")
         require_place(place(X), f"convert the parameters of {type(self).__name__} or the input", **self.params)
         seed = random.new_seed() if retain_derived and self.draws else 0
-        return self._forward(X, Context(self.random_key(seed, 0, 0)) if retain_derived else None)
+        return self._forward(
+            X, Context(self.random_key(seed, 0, 0), training=self.trainable) if retain_derived else None
+        )
 
     def step_forward(self, X: Array, ctx: Context) -> Array:
         """`forward` as a step of training, in a given context."""
@@ -190,7 +194,8 @@ class StatefulLayer(Part):
     def _forward(self, X: Array, ctx: Context | None) -> Array:
         for value in self.params.values():
             X = X if X.dtype == value.dtype else namespace(X).astype(X, value.dtype)
-        y, cache, self.buffers = self.apply(self.params, self.buffers, X, ctx)
+        y, cache, buffers = self.apply(self.params, self.buffers, X, ctx)
+        self.buffers = buffers if self.trainable else self.buffers
         if ctx is not None:
             self.X.append(X)
             self._caches.append((cache, tuple(y.shape)))
@@ -233,6 +238,8 @@ class StatefulLayer(Part):
         The parameters are new arrays then: one that was read before stays as it was.
         """
         for name, gradient in self.gradients.items():
+            if not self.moves(name):
+                continue
             value = self.params[name]
             regularizer, constraint = self.penalties(name)
             if regularizer is not None:

@@ -44,8 +44,8 @@ class FitInfo(NamedTuple):
         The epochs of the fit, and the batches of one epoch.
     values : tuple of str
         The names of the values of an epoch, as in ``model.history``.
-    metrics : dict of MetricBase by name
-        The metrics of the validation.
+    metrics : dict of MetricBase
+        What is measured at the end of an epoch, by its name among the values, such as ``"val_accuracy"``.
     """
 
     n_epochs: int

@@ -1,6 +1,6 @@
-"""What a loss cannot tell: how many decisions are right, how far off a number is. A metric is measured on rows that are
-not trained on. For one piece of the rows it gives an array of sums that stays on the device, and on the host one number
-from the sums of all pieces; so the device is read once, however many metrics and rows there are.
+"""What a loss cannot tell: how many decisions are right, how far off a number is. For a piece of the rows a metric
+gives an array of sums, which stays on the device, and from the sums of all pieces one number on the host; so the device
+is read once, however many metrics and rows there are.
 
 In the equations w_i is the weight of row i, 1 without weights: a row of weight 2 counts as the row given twice.
 """
@@ -44,7 +44,7 @@ class MetricBase(Part):
     0.5
     """
 
-    higher_is_better: ClassVar[bool | None] = True
+    higher_is_better: bool | None = True
     whole: ClassVar[bool] = False
 
     def check(self, loss: ObjectiveBase, n_out: int) -> None:
@@ -98,3 +98,15 @@ def sums_of_mean(values: Array, w: Array) -> Array:
     """(sum_ij w_i v_ij, m sum_i w_i) for values v (n, m) and weights w (n, 1)."""
     xp = namespace(values)
     return xp.stack([xp.sum(w * values), xp.sum(w) * values.shape[1]])
+
+
+class MeanLoss(MetricBase):
+    """sum_i w_i l_i / sum_i w_i, of the loss that the network is trained with."""
+
+    higher_is_better = False
+
+    def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
+        xp = namespace(z)
+        total = loss.value_and_grad(y, z, 1.0 if weight is None else weight)[0]
+        rows = xp.full_like(total, float(z.shape[0])) if weight is None else xp.sum(weight)
+        return xp.stack([total, rows])

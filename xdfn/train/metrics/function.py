@@ -7,52 +7,58 @@ from typing import cast
 import numpy as np
 
 from xdfn.backend import Array, namespace, place, put, to_place
-from xdfn.core.fields import Field
+from xdfn.core.fields import Field, flag
 from xdfn.nn.losses import ObjectiveBase
-from xdfn.nn.targets import Targets
 from xdfn.train.metrics.base import MetricBase, PartialSums, sum_pieces
 
-__all__: list[str] = []
+__all__ = ["FunctionMetric"]
 
-Function = Callable[[Array, Array], object]  # f(y_true, y_pred), which returns a number or a 0-d array
+MetricFunction = Callable[[Array, Array], object]  # f(y_true, y_pred), which returns a number or a 0-d array
 
 
-def _function(name: str, value: object) -> Function:
+def _function(name: str, value: object) -> MetricFunction:
     if not callable(value) or isinstance(value, type):
         raise ValueError(f"{name} must be a function f(y_true, y_pred) that gives a number, got {value!r:.80}")
     return value
 
 
 class FunctionMetric(MetricBase):
-    """A user's function f(y_true, y_pred) that returns a number.
+    """A user's function f(y_true, y_pred) that returns a number, such as those of scikit-learn's ``metrics``.
 
-    It gets all rows at once, on the device: y_true is labels (n,) if labels were given and else (n, m); y_pred (n, m)
-    is the link of the scores, such as probabilities. It takes no weights.
+    It gets all rows at once, on the device: y_pred is what `predict` answers, y_true the targets in the same form, so
+    class numbers (n,) even where rows of one-hot vectors were given. It takes no weights.
 
     Parameters
     ----------
     function : callable
         Returns a Python number or a 0-d array; the array is read together with all other results.
+    proba : bool
+        Give it what `predict_proba` answers instead, such as (n, m) probabilities, and the targets as they are.
+    higher_is_better : bool, optional
+        For callbacks that look for the best epoch, which ask for a ``mode`` otherwise.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from xdfn import SquaredError
+    >>> from xdfn import DFN
     >>> def worst(y_true, y_pred):
     ...     return np.max(np.abs(y_true - y_pred))
-    >>> metric = FunctionMetric(worst)
-    >>> part = metric.part(np.asarray([[1.0], [2.0]]), np.asarray([[1.5], [4.0]]), None, SquaredError())
-    >>> metric.name, metric.value(part[None])
-    ('worst', 2.0)
+    >>> X, y = np.zeros((2, 3)), np.asarray([1.5, -4.0])
+    >>> model = DFN(layers=[1], loss="squared_error").initialize(X)
+    >>> model.evaluate(X, y, metric=worst)
+    4.0
+    >>> model.evaluate(X, y, metrics={"worst": FunctionMetric(worst, higher_is_better=False), "mse": "mse"})
+    {'worst': 4.0, 'mse': 9.125}
     """
 
-    higher_is_better = None
     whole = True
 
     function = Field(_function)
+    proba = Field(flag)
+    higher_is_better: bool | None = None
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    def __init__(self, function: MetricFunction, proba: bool = False, higher_is_better: bool | None = None) -> None:
+        self.function, self.proba, self.higher_is_better = function, proba, higher_is_better
 
     @property
     def name(self) -> str:
@@ -66,8 +72,7 @@ class FunctionMetric(MetricBase):
                 f"the metric {self.name} is a function of y_true and y_pred and takes no weights: leave the weights "
                 "out, or write a MetricBase"
             )
-        # the targets in the shape of the prediction: the function would broadcast (n,) against (n, 1) to (n, n)
-        result = self.function(Targets.targets(y, z), loss.link(z))
+        result = self.function(*self._arguments(y, z, loss))
         if isinstance(result, numbers.Real):
             return put([result], place(z), z.dtype)
         result = self._checked(result)
@@ -75,6 +80,16 @@ class FunctionMetric(MetricBase):
             return put(result[None], place(z), z.dtype)
         result = to_place(namespace(result).reshape(result, (1,)), place(z))
         return namespace(z).astype(result, z.dtype)
+
+    def _arguments(self, y: Array, z: Array, loss: ObjectiveBase) -> tuple[Array, Array]:
+        """Targets and predictions in one shape: the function would broadcast (n,) against (n, 1) to (n, n)."""
+        xp = namespace(z)
+        predicted = loss.link(z) if self.proba else loss.decide(z)
+        if predicted.ndim < y.ndim:
+            y = loss.labels(y, z.shape[1])
+        elif y.ndim == 1 and predicted.ndim == 2 and predicted.shape[1] == 1:
+            predicted = xp.reshape(predicted, (-1,))
+        return (y if loss.classifies else xp.astype(y, z.dtype)), predicted
 
     def _checked(self, result: object) -> Array:
         array = cast(Array, result)

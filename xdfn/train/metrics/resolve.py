@@ -1,22 +1,27 @@
 """Metrics by name: what a fit is given as its metrics, and whether larger values of them are better."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from xdfn.core.registry import parse
-from xdfn.train.metrics.base import MetricBase, metrics
-from xdfn.train.metrics.function import FunctionMetric
+from xdfn.core.registry import Spec, parse
+from xdfn.train.metrics.base import MeanLoss, MetricBase, metrics
+from xdfn.train.metrics.function import FunctionMetric, MetricFunction
 
 __all__: list[str] = []
 
+Metric = Spec[MetricBase] | MetricFunction  # one, as a user names it
+Metrics = Metric | Sequence[Metric] | Mapping[str, Metric] | None
 
-def resolve_metrics(given: object) -> dict[str, MetricBase]:
-    """The metrics that `given` means, by the names that follow ``"val_"`` in a history.
+
+def resolve_metrics(given: Metrics, loss: MetricBase | None = None) -> dict[str, MetricBase]:
+    """The metrics that `given` means by name, which follows ``"val_"`` in the history of a fit with a validation.
 
     Parameters
     ----------
     given : None, str, MetricBase, function, a list of these, or a dict of them by name
         A function is f(y_true, y_pred), see `FunctionMetric`.
+    loss : MetricBase, optional
+        What ``"loss"`` stands for, where it may be asked for.
 
     Raises
     ------
@@ -35,15 +40,15 @@ def resolve_metrics(given: object) -> dict[str, MetricBase]:
     if given is None:
         return {}
     if isinstance(given, Mapping):
-        named = [(name, _resolve(spec)) for name, spec in given.items()]
+        named = [(name, _resolve(spec, loss)) for name, spec in given.items()]
     else:
         specs = given if isinstance(given, (list, tuple)) else [given]
-        named = [(_name(spec, metric), metric) for spec, metric in ((spec, _resolve(spec)) for spec in specs)]
+        named = [(_name(spec, metric), metric) for spec, metric in ((spec, _resolve(spec, loss)) for spec in specs)]
     result: dict[str, MetricBase] = {}
     for name, metric in named:
         if not isinstance(name, str):
             raise ValueError(f"metrics: a name must be a string such as 'accuracy', got {name!r:.80}")
-        if name == "loss":
+        if name == "loss" and metric is not loss:
             raise ValueError("metrics: the name 'loss' stands for the loss itself; choose another")
         if name in result:
             raise ValueError(
@@ -53,7 +58,9 @@ def resolve_metrics(given: object) -> dict[str, MetricBase]:
     return result
 
 
-def _resolve(spec: object) -> MetricBase:
+def _resolve(spec: object, loss: MetricBase | None) -> MetricBase:
+    if loss is not None and isinstance(spec, str) and spec == "loss":
+        return loss
     if callable(spec) and not isinstance(spec, (type, MetricBase)):
         return FunctionMetric(spec)
     return metrics.resolve(spec)
@@ -67,6 +74,8 @@ def _name(spec: object, metric: MetricBase) -> str:
                 f"metrics: the function {metric.name} has no name; give it one by a dict {{name: function}}"
             )
         return metric.name
+    if isinstance(metric, MeanLoss):
+        return "loss"
     cls = type(metric).__name__
     if isinstance(spec, str):
         name, args, kwargs = parse(spec, metrics.kind)
@@ -81,8 +90,9 @@ def sign(monitor: str, metrics: Mapping[str, MetricBase], mode: str | None = Non
     Parameters
     ----------
     monitor : str
-        ``"loss"``, ``"val_loss"``, or ``"val_"`` and the name of a metric.
-    metrics : dict of MetricBase by name
+        ``"loss"``, or the name of a metric there, such as ``"val_loss"``.
+    metrics : dict of MetricBase
+        By their names in the history.
     mode : {"min", "max"}, optional
         The answer, whatever the monitor is: "max" if a larger value is better.
 
@@ -93,20 +103,18 @@ def sign(monitor: str, metrics: Mapping[str, MetricBase], mode: str | None = Non
 
     Examples
     --------
-    >>> sign("val_loss", {}), sign("val_acc", resolve_metrics("acc")), sign("val_acc", resolve_metrics("acc"), "min")
+    >>> sign("loss", {}), sign("acc", resolve_metrics("acc")), sign("acc", resolve_metrics("acc"), "min")
     (-1, 1, -1)
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min', 'max' or None, got {mode!r:.80}")
     if mode is not None:
         return 1 if mode == "max" else -1
-    if monitor in ("loss", "val_loss"):
+    if monitor == "loss":
         return -1
-    known = {f"val_{name}": metric for name, metric in metrics.items()}
-    if monitor not in known:
-        names = ", ".join(["loss", "val_loss", *known])
-        raise ValueError(f"monitor must be one of {names}, got {monitor!r:.80}")
-    higher = known[monitor].higher_is_better
+    if monitor not in metrics:
+        raise ValueError(f"monitor must be one of {', '.join(['loss', *metrics])}, got {monitor!r:.80}")
+    higher = metrics[monitor].higher_is_better
     if higher is None:
         raise ValueError(f"whether a larger {monitor} is better is not known: say mode='max' or mode='min'")
     return 1 if higher else -1
