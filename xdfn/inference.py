@@ -7,6 +7,7 @@ from typing import NamedTuple, overload
 
 from xdfn.backend import Array, ArrayLike, as_array, computing, namespace, place, put, to_numpy
 from xdfn.core.fields import integer
+from xdfn.core.keywords import known_arguments
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.context import Context
 from xdfn.nn.losses import ObjectiveBase
@@ -166,6 +167,7 @@ class Predictor(Configured):
     def predict(self, X: ArrayLike, *, samples: None = None) -> Array: ...
     @overload
     def predict(self, X: ArrayLike, *, samples: int) -> tuple[Array, Array]: ...
+    @known_arguments
     def predict(self, X: ArrayLike, *, samples: int | None = None) -> Array | tuple[Array, Array]:
         """What the model takes the targets of X (n, n_in) to be.
 
@@ -211,6 +213,7 @@ class Predictor(Configured):
         mean, spread = answers.sample(inputs, n_samples)
         return self._shaped(mean), self._shaped(spread)
 
+    @known_arguments
     def predict_proba(self, X: ArrayLike) -> Array:
         """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
         answers, inputs = self._frozen(X)
@@ -236,6 +239,7 @@ class Predictor(Configured):
         metrics: Metrics,
         sample_weight: ArrayLike | None = None,
     ) -> dict[str, float]: ...
+    @known_arguments
     def evaluate(
         self,
         X_test: ArrayLike,

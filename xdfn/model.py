@@ -8,6 +8,7 @@ from typing import ClassVar, Self, cast
 from xdfn import checkpoint
 from xdfn.backend import ArrayLike, as_array, computing, place, real_name
 from xdfn.core.fields import Field, Guarded, Remembered, SetOnce, integer, optional_number_field
+from xdfn.core.keywords import known_arguments
 from xdfn.core.part import config_key
 from xdfn.core.registry import Spec
 from xdfn.custom_loop import CustomLoop
@@ -104,6 +105,7 @@ class DFN(Predictor, CustomLoop, Portable, Guarded):
         ("lr", "learning_rate"), "the rate is the optimizer's; assign one, as in model.optimizer = 'adam(lr=1e-3)'"
     )
 
+    @known_arguments
     def __init__(
         self,
         hidden_dims_1: int | None = None,
@@ -201,6 +203,7 @@ class DFN(Predictor, CustomLoop, Portable, Guarded):
 
     # -- training --
 
+    @known_arguments
     def fit(
         self,
         X_train: ArrayLike,

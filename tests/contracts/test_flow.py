@@ -30,7 +30,7 @@ HALVES = {"portable": "model"}  # the methods of DFN that stand elsewhere and us
 # caller, callee: a session hands the model to callbacks, which may look at it; and it asks what the model is after them
 DOORS = {("train.session", "model.config")}
 # the modules below training that call functions which they are handed, or constructors: they know no more of these
-HANDED = {"backend.ops", "backend._recorder", "core.fields", "core.registry", "core.tree"}
+HANDED = {"backend.ops", "backend._recorder", "core.fields", "core.keywords", "core.registry", "core.tree"}
 # what the loop is handed and calls: a session that listens
 LISTENER = {"by_batch", "wants_epoch", "keep", "on_batch", "on_epoch"}
 

@@ -221,7 +221,7 @@ def test_rates_of_torch(schedule, theirs, steps):
         ("plateau(1, monitor='')", "monitor must be the name of a value in the history"),
         ("plateau(1, monitor=None)", "monitor must be the name"),
         ("plateau(1, mode='auto')", "mode must be 'min' or 'max', got 'auto'"),
-        ("plateau(1, by='step')", "unexpected keyword argument 'by'"),
+        ("plateau(1, by='step')", "has no argument 'by'"),
         ("cosin(1, 2)", "did you mean 'CosineDecay'"),
     ],
 )  # fmt: skip

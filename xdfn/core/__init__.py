@@ -2,6 +2,7 @@
 
 part       fields, equality and the string of a part
 registry   parts by name: "sgd(lr=0.01)" is SGD(lr=0.01)
+keywords   arguments under the names of other libraries
 fields     attributes that are checked when they are assigned
 tree       walks over nested tuples, lists and dicts of arrays
 """

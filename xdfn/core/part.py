@@ -7,6 +7,7 @@ from collections.abc import Collection, Hashable
 from typing import ClassVar
 
 from xdfn.core.fields import Guarded
+from xdfn.core.keywords import known_arguments
 
 
 class Part(Guarded):
@@ -34,6 +35,8 @@ class Part(Guarded):
 
     def __init_subclass__(cls, traceable: bool = False) -> None:
         super().__init_subclass__()
+        if inspect.isfunction(vars(cls).get("__init__")):
+            cls.__init__ = known_arguments(cls.__init__)  # type: ignore[method-assign]
         if traceable or cls.overrides(*cls._numerics):
             cls.traceable = traceable
 

@@ -11,13 +11,44 @@ from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from xdfn.core.fields import Field
-from xdfn.core.part import Part, parameters
+from xdfn.core.keywords import complaint, takes
+from xdfn.core.part import Part
 
 P = TypeVar("P", bound=Part)
 Spec: TypeAlias = str | P | type[P]  # a way to name a part: a string, an object, or a class with defaults
 
 _NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
 _LONGEST = 10_000  # characters; a spec is a line that a person wrote
+_PLACES = {  # where a part of each kind is given
+    "activation": "layers take it, as in FullyConnected(64, '{}')",
+    "initialiser": "layers take it, as in FullyConnected(64, init_w='{}')",
+    "regularizer": "layers take it, as in FullyConnected(64, regularizer='{}')",
+    "constraint": "layers take it, as in FullyConnected(64, constraint='{}')",
+    "layer": "DFN takes it in layers=[...]",
+    "loss": "DFN takes it as loss='{}'",
+    "optimizer": "DFN takes it as optimizer='{}'",
+    "schedule": "optimizers take it in the place of the rate, as in \"adam(lr='cosine(0.01, 20)')\"",
+    "metric": "fit takes it in metrics, evaluate as metric",
+    "callback": "fit takes it in callbacks=[...]",
+}
+
+_SOFTMAX = (
+    "softmax needs all scores of a row, and so is a layer, Softmax(); the loss CrossEntropy has it already, and the "
+    "last layer before that is FullyConnected(n_out, 'affine')"
+)
+_NESTEROV = "Nesterov's method is 'sgd(lr=0.01, momentum=0.9, nesterov=True)'"
+_MEASURED = "the model's own loss is measured anyway: val_loss of fit, and evaluate(X, y, metric='loss')"
+_ADVICE: dict[str, dict[str, str]] = {  # what to say of names that are no parts of a kind, or that are losses, say
+    "activation": {"softmax": _SOFTMAX, "logsoftmax": _SOFTMAX},
+    "initialiser": {"ones": "ones are 'constant(1)'"},
+    "optimizer": {"nag": _NESTEROV, "nesterov": _NESTEROV},
+    "metric": {"loss": _MEASURED, "logloss": _MEASURED, "nllloss": _MEASURED},
+    "callback": {
+        "learningratescheduler": f"a schedule is none; {_PLACES['schedule']}",
+        "lrscheduler": f"a schedule is none; {_PLACES['schedule']}",
+        "terminateonnan": "fit raises FloatingPointError by itself; the model is as after the last good epoch then",
+    },
+}
 
 
 class Registry(Generic[P]):
@@ -68,11 +99,8 @@ class Registry(Generic[P]):
         name, args, kwargs = parse(spec, self.kind)
         cls = self._classes.get(_canonical(name))
         if cls is None:
-            import difflib  # only now, since `import xdfn` should be quick
-
-            near = difflib.get_close_matches(_canonical(name), self._classes, 1, 0.5)
-            hint = f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
             known = ", ".join(cls.__name__ for cls in self.classes)
+            hint = self._hint(_canonical(name))
             raise ValueError(f"unknown {self.kind} {name!r}: {hint}known are {known}; register(cls) adds your own")
         return self._build(cls, args, kwargs, spec)
 
@@ -88,12 +116,31 @@ class Registry(Generic[P]):
         """A `Field` of a part of this kind, or None."""
         return Field(lambda name, spec: self.resolve_optional(spec))
 
+    def _hint(self, name: str) -> str:
+        """What the unknown name may be meant for."""
+        advice = _ADVICE.get(self.kind, {})
+        if name in advice:
+            return f"{advice[name]}; "
+        for other in REGISTRIES:
+            if name in other._classes:
+                cls = other._classes[name].__name__
+                place = advice.get(other.kind) or _PLACES[other.kind].format(cls)
+                return f"{cls} is {_with_article(other.kind)}; {place}; "
+        import difflib  # only now, since `import xdfn` should be quick
+
+        near = difflib.get_close_matches(name, self._classes, 1, 0.5)
+        return f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
+
     def _build(self, cls: type[P], args: tuple[object, ...], kwargs: dict[str, object], spec: str) -> P:
-        try:
-            inspect.signature(cls).bind(*args, **kwargs)
-        except TypeError as error:
-            takes = ", ".join(str(p) for p in parameters(cls).values()) or "no arguments"
-            raise ValueError(f"{self.kind} {spec!r:.200}: {error}; {cls.__name__} takes {takes}") from None
+        signature = inspect.signature(cls)
+        problem = complaint(cls.__name__, signature, kwargs)
+        if problem is None:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                problem = f"{error}; {takes(cls.__name__, signature)}"
+        if problem is not None:
+            raise ValueError(f"{self.kind} {spec!r:.200}: {problem}")
         return cls(*args, **kwargs)
 
 

@@ -102,7 +102,7 @@ class constant(InitializerBase):  # noqa: N801
         return np.full(shape, float(self.value))
 
 
-@initializers.register()
+@initializers.register("normal")
 class std_normal(InitializerBase):  # noqa: N801
     """gain N(0, 1)."""
 
@@ -117,7 +117,7 @@ class std_normal(InitializerBase):  # noqa: N801
         return self.gain * rng.standard_normal(shape)
 
 
-@initializers.register()
+@initializers.register("uniform")
 class random_uniform(InitializerBase):  # noqa: N801
     """U(-b, b)."""
 
@@ -132,7 +132,7 @@ class random_uniform(InitializerBase):  # noqa: N801
         return rng.uniform(-self.b, self.b, shape)
 
 
-@initializers.register()
+@initializers.register("truncated_normal")
 class random_normal(InitializerBase):  # noqa: N801
     """N(0, std^2), truncated at two standard deviations."""
 
@@ -147,7 +147,7 @@ class random_normal(InitializerBase):  # noqa: N801
         return truncated_normal(rng, self.std, shape)
 
 
-@initializers.register()
+@initializers.register("kaiming_uniform")
 class he_uniform(InitializerBase):  # noqa: N801
     """U(-b, b) with b = sqrt(6 / n_in), for ReLU (He et al. 2015, arXiv:1502.01852)."""
 
@@ -156,13 +156,14 @@ class he_uniform(InitializerBase):  # noqa: N801
         return rng.uniform(-b, b, shape)
 
 
-@initializers.register()
+@initializers.register("kaiming_normal")
 class he_normal(InitializerBase):  # noqa: N801
     """N(0, 2 / n_in), truncated at two standard deviations, for ReLU (He et al. 2015, arXiv:1502.01852).
 
     Notes
     -----
-    The cut takes 12 % of the standard deviation; Keras widens the normal by 1 / 0.88 first, and we do not.
+    The cut takes 12 % of the standard deviation; Keras widens the normal by 1 / 0.88 first, and we do not. PyTorch's
+    kaiming_normal cuts nothing.
     """
 
     def draw(self, rng: "Generator", shape: tuple[int, ...]) -> Matrix:

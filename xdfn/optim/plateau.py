@@ -8,7 +8,7 @@ from xdfn.optim.schedules import NO_HISTORY, History, ScheduleBase, history_key,
 __all__ = ["ReduceOnPlateau"]
 
 
-@schedules.register("plateau")
+@schedules.register("plateau", "reduce_lr_on_plateau")
 class ReduceOnPlateau(ScheduleBase):
     """lr <- max(factor lr, min_lr) whenever history[monitor] has not improved for more than `patience` epochs.
 

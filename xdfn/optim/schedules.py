@@ -150,7 +150,7 @@ class ConstantRate(ScheduleBase):
         return 1.0 * self.lr
 
 
-@schedules.register("step")
+@schedules.register("step", "step_lr")
 class StepDecay(ScheduleBase):
     """lr factor^floor(t / length): stairs; the first ends at t = length.
 
@@ -273,7 +273,7 @@ class LinearDecay(ScheduleBase):
         return _line(self.lr, self.end, min(t / self.length, 1.0))
 
 
-@schedules.register("cosine")
+@schedules.register("cosine", "cosine_annealing", "cosine_annealing_lr")
 class CosineDecay(ScheduleBase):
     """Half a cosine from lr to `end`: end + (lr - end) (1 + cos(pi s)) / 2 with s = (t - warmup) / (length - warmup).
 
@@ -322,7 +322,7 @@ class CosineDecay(ScheduleBase):
         return _half_cosine(self.lr, self.end, min((t - self.warmup) / (self.length - self.warmup), 1.0))
 
 
-@schedules.register("one_cycle")
+@schedules.register("one_cycle", "one_cycle_lr")
 class OneCycle(ScheduleBase):
     """Half a cosine up from lr / start to lr at t = warmup length, then another down to lr / start / end.
 

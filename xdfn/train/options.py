@@ -94,12 +94,21 @@ def resolve_callbacks(given: Sequence[object], verbose: object) -> NamedCallback
     if isinstance(given, (str, Callback)) or not isinstance(given, Sequence):
         raise ValueError(f"callbacks must be a list of callbacks, got {given!r:.80}")
     named: NamedCallbacks = []
-    for callback in map(callbacks.resolve, given):
+    for callback in map(resolve_callback, given):
         again = sum(str(other) == str(callback) for _, other in named)
         named.append((f"{callback}{again or ''}", callback))
     if display is not None:
         named.append(("report", display))
     return sorted(named, key=lambda pair: pair[1].late)
+
+
+def resolve_callback(spec: object) -> Callback:
+    if callable(spec) and not isinstance(spec, (type, Callback)):
+        raise ValueError(
+            "callbacks: a function does not say when it is to be called; write a class Mine(Callback) with the method "
+            f"on_epoch_end(self, model, values), and give Mine(), got {spec!r:.80}"
+        )
+    return callbacks.resolve(spec)
 
 
 def resolve_display(verbose: object) -> Callback | None:

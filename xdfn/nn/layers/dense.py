@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from xdfn.backend import Array, activation_pullback, bias_activation, ones_row
-from xdfn.core.fields import integer
+from xdfn.core.fields import Field, integer
 from xdfn.core.registry import Spec
 from xdfn.nn.activations import ActivationBase, Affine, activations
 from xdfn.nn.initializers import InitializerBase
@@ -31,8 +31,8 @@ class FullyConnected(WeightedLayer, traceable=True):
     ----------
     n_out : int
         Number of units.
-    acti_fn : str or ActivationBase
-        The activation g, such as ``"tanh"`` or ``"affine(slope=1, intercept=0)"``.
+    acti_fn : str or ActivationBase, optional
+        The activation g, such as ``"tanh"`` or ``"affine(slope=1, intercept=0)"``; None stands for ``"affine"``.
     init_w : str or InitializerBase, optional
         The initialiser of W, such as ``"he_uniform"``. Without it the one that suits the activation: he_uniform for
         ReLU and its relatives, lecun_normal for SELU, else glorot_uniform.
@@ -57,19 +57,19 @@ class FullyConnected(WeightedLayer, traceable=True):
 
     prefix = "FC"
     _shown = ("acti_fn", "init_w")
-    acti_fn = activations.field()
+    acti_fn = Field(lambda name, spec: _activation(spec))
 
     def __init__(
         self,
         n_out: int,
-        acti_fn: Spec[ActivationBase] = "relu",
+        acti_fn: Spec[ActivationBase] | None = "relu",
         init_w: Spec[InitializerBase] | None = None,
         optimizer: Spec[OptimizerBase] | None = None,
         init_b: Spec[InitializerBase] = "zeros",
         regularizer: Spec[RegularizerBase] | None = None,
         constraint: Spec[ConstraintBase] | None = None,
     ) -> None:
-        activation = activations.resolve(acti_fn)
+        activation = _activation(acti_fn)
         given = activation.initializer if init_w is None else init_w
         super().__init__(n_out, given, optimizer, init_b, regularizer, constraint)
         self.acti_fn = activation
@@ -115,6 +115,10 @@ class FullyConnected(WeightedLayer, traceable=True):
             "optimizer": {"hyperparams": self.optimizer.hyperparams},
             "components": dict(self.params),
         }
+
+
+def _activation(spec: object) -> ActivationBase:
+    return activations.resolve("affine" if spec is None else spec)
 
 
 def stack(given: object) -> object:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["BatchNorm", "LayerNorm"]
 
 
-@layers.register("batch_normalization")
+@layers.register("batch_normalization", "batch_norm_1d")
 class BatchNorm(LayerBase, traceable=True):
     """y = gamma x^ + beta with x^ = (x - m) / sqrt(v + eps), for each feature.
 

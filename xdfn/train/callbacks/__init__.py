@@ -1,6 +1,7 @@
 """What is told of a fit while it goes on, and may steer it.
 
 base         what a callback is, what it may use of the model, and the registry of the callbacks
+hooks        a method that is spelt wrong
 monitor      the best value so far, for the two callbacks that look for it
 paths        the path of a file that a callback writes
 stopping     EarlyStopping

@@ -11,6 +11,7 @@ from xdfn.core.registry import Registry, Spec
 from xdfn.core.tree import Tree
 from xdfn.nn.layers.base import LayerBase
 from xdfn.optim.base import OptimizerBase
+from xdfn.train.callbacks.hooks import require_hooks
 from xdfn.train.metrics.base import MetricBase
 
 __all__ = ["Callback"]
@@ -64,6 +65,9 @@ class Callback(Part):
     lists, dicts and arrays, and takes it back in `restore(state)`. The state is saved with the model; a fit that
     resumes an interrupted one, with an equal callback, restores it after `on_fit_begin`.
 
+    The names of helper methods begin with an underscore. A public one that looks like a method of other libraries, such
+    as ``on_train_begin``, or like one of these misspelt, is a TypeError when the class is made.
+
     Attributes
     ----------
     names : tuple of str
@@ -93,6 +97,7 @@ class Callback(Part):
 
     def __init_subclass__(cls, traceable: bool = False) -> None:
         super().__init_subclass__(traceable=traceable)
+        require_hooks(cls, Callback, _METHODS)
         if closest_override(cls, ("may_change_model",), _METHODS) == 1:
             cls.may_change_model = True
 

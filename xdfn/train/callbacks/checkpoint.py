@@ -10,7 +10,7 @@ from xdfn.train.callbacks.paths import check_folder, path_field
 __all__ = ["Checkpoint"]
 
 
-@callbacks.register()
+@callbacks.register("model_checkpoint")
 class Checkpoint(Callback):
     """Save the model to a file after every epoch or, given `monitor`, after each epoch that is the best so far.
 

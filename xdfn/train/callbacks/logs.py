@@ -50,7 +50,7 @@ class Report(Callback):
         self._loss, self._epoch_start, self._batch_start = loss, now, now
 
 
-@callbacks.register()
+@callbacks.register("csv_logger")
 class CSVLog(Callback):
     """Write the values of each epoch as a line of a CSV file, under their names.
 
@@ -126,7 +126,7 @@ class Log(Callback):
         logging.getLogger("xdfn").log(getattr(logging, self.level), "epoch %d: %s", len(model.history["loss"]), shown)
 
 
-@callbacks.register()
+@callbacks.register("learning_rate_monitor")
 class LearningRateLog(Callback):
     """Put the rate of each epoch's last step, of the first layer with parameters, into ``model.history["lr"]``."""
 

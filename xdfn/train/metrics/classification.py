@@ -45,7 +45,7 @@ class _ClassificationMetric(MetricBase):
             )
 
 
-@metrics.register("acc")
+@metrics.register("acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy")
 class Accuracy(_ClassificationMetric):
     """The share of right decisions, sum_i w_i [predicted_i = true_i] / sum_i w_i.
 
@@ -71,7 +71,7 @@ class Accuracy(_ClassificationMetric):
         return sums_of_mean(right, column_of_weights(z, weight))
 
 
-@metrics.register("top_k")
+@metrics.register("top_k", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy")
 class TopKAccuracy(MetricBase):
     """The share of rows whose true class is among the k that have the largest scores.
 
@@ -105,7 +105,7 @@ class TopKAccuracy(MetricBase):
         return sums_of_mean(right, column_of_weights(z, weight))
 
 
-@metrics.register()
+@metrics.register("balanced_accuracy_score")
 class BalancedAccuracy(_ClassificationMetric):
     """The mean of the shares of right decisions by true class, over the classes that occur.
 
@@ -154,7 +154,7 @@ class _PerClassMetric(_ClassificationMetric):
         raise NotImplementedError
 
 
-@metrics.register()
+@metrics.register("precision_score")
 class Precision(_PerClassMetric):
     """TP / (TP + FP): of the rows that are predicted to be of a class, the share that are.
 
@@ -167,7 +167,7 @@ class Precision(_PerClassMetric):
         return ratio(hit, predicted, 0.0)
 
 
-@metrics.register()
+@metrics.register("recall_score")
 class Recall(_PerClassMetric):
     """TP / (TP + FN): of the rows that are of a class, the share that are predicted so. Classes as for `Precision`."""
 
