@@ -17,7 +17,7 @@ from xdfn.notebook import adapt
 from xdfn.train.checks import check_inputs, check_params, check_targets, check_values, check_weights, spans
 from xdfn.train.evaluation import ROWS_AT_ONCE, Evaluation
 from xdfn.train.memory import Memory
-from xdfn.train.metrics import MetricBase, resolve_metrics
+from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
 from xdfn.train.metrics.base import MeanLoss
 from xdfn.train.metrics.resolve import Metric, Metrics
 from xdfn.train.plan import Configured, ModelConfig, averaged
@@ -291,8 +291,9 @@ class Predictor(Configured):
         """What `evaluate` is to measure, by name."""
         if metric is not None and metrics is not None:
             raise ValueError("evaluate expects either metric=, for a number, or metrics=, for a dict, got both")
-        default = "accuracy" if self.loss.classifies else "loss"
-        given = metrics if metrics is not None else [default if metric is None else metric]
+        given = metrics if metric is None else [metric]
+        if given is None:
+            return {"accuracy": Accuracy()} if self.loss.classifies else {"loss": MeanLoss()}
         measured = resolve_metrics(given, MeanLoss())
         if not measured:
             raise ValueError("metrics must name at least one metric, got none")

@@ -13,6 +13,7 @@ from xdfn.backend import (
     ArrayLike,
     Host,
     Namespace,
+    Place,
     as_array,
     computing,
     function_name,
@@ -174,24 +175,31 @@ def check_params(layers: Mapping[str, LayerBase], like: Array, dtype_name: str) 
     ValueError
         Parameters that are missing, have another shape, or are not where `like` is.
     """
-    xp, where, tree = namespace(like), place(like), []
+    xp, where, kind = namespace(like), place(like), type(like)
+    tree: list[dict[str, Array]] = []
     dtype = getattr(xp, dtype_name)
     for name, layer in layers.items():
         if layer.params.keys() != layer.shapes.keys():
             expected, got = sorted(layer.shapes), sorted(layer.params)
             raise ValueError(f"layers[{name!r}].params must hold {expected}, got {got}")
-        tree.append(dict(layer.params))
+        tree.append({})
         for parameter, value in layer.params.items():
-            what = f"layers[{name!r}].params[{parameter!r}]"
-            value = tree[-1][parameter] = as_array(what, value, lambda: where)
-            if place(value) != where:
-                raise ValueError(
-                    f"the input is on {where}, expected {place(value)}, where {what} is: "
-                    "convert the input, or move the model with model.to(X)"
-                )
-            require_shape(what, value, layer.shapes[parameter])
-            if value.dtype != dtype:
-                tree[-1][parameter] = xp.astype(value, dtype)
+            shape = layer.shapes[parameter]
+            if type(value) is not kind or tuple(value.shape) != shape or place(value) != where:
+                value = _checked(f"layers[{name!r}].params[{parameter!r}]", value, where, shape)
+            tree[-1][parameter] = value if value.dtype == dtype else xp.astype(value, dtype)
     if not any(tree):
         raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
     return tree
+
+
+def _checked(what: str, given: ArrayLike, where: Place, shape: tuple[int, ...]) -> Array:
+    """A parameter that a user assigned, as an array on `where` of that shape."""
+    value = as_array(what, given, lambda: where)
+    if place(value) != where:
+        raise ValueError(
+            f"the input is on {where}, expected {place(value)}, where {what} is: "
+            "convert the input, or move the model with model.to(X)"
+        )
+    require_shape(what, value, shape)
+    return value

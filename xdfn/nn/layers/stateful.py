@@ -77,6 +77,7 @@ class StatefulLayer(Part):
         self.trainable = True
         self.X: list[Array] = []
         self._caches: list[tuple[Cache, tuple[int, ...]]] = []  # of each retained forward, with the outputs' shape
+        self._passed = 0  # those that backward has been through
         self.is_initialized = False
 
     @property
@@ -209,16 +210,18 @@ class StatefulLayer(Part):
     def backward(self, dLda: Array | Sequence[Array], retain_grads: bool = True) -> Array | list[Array]:
         """The gradient at the inputs (n, n_in) from that at the outputs (n, n_out); adds to `gradients`.
 
-        After k retained forwards, a list of k gradients gives a list of k.
+        After k retained forwards, a list of k gradients gives a list of k. Pairs of forward and backward, one after
+        the other, add up as well.
         """
         given = list(dLda) if isinstance(dLda, (list, tuple)) else [cast(Array, dLda)]
-        if len(given) != len(self._caches):
+        pending = self._caches[self._passed :] or self._caches  # those since the last backward; or all of them again
+        if len(given) != len(pending):
             raise ValueError(
-                f"backward expects one gradient for each of the {len(self._caches)} retained forwards, "
+                f"backward expects one gradient for each of the {len(pending)} retained forwards, "
                 f"got {len(given)}; flush_gradients() forgets them"
             )
         dX = []
-        for dy, (cache, shape) in zip(given, self._caches, strict=True):
+        for dy, (cache, shape) in zip(given, pending, strict=True):
             require_array("the gradient", dy, 2)
             if tuple(dy.shape) != shape:
                 raise ValueError(
@@ -230,6 +233,7 @@ class StatefulLayer(Part):
             if retain_grads:
                 for name, gradient in gradients.items():
                     self.gradients[name] = self.gradients[name] + product(gradient)
+        self._passed = len(self._caches)
         return dX if isinstance(dLda, (list, tuple)) and len(dX) > 1 else dX[0]
 
     def update(self) -> None:
@@ -249,7 +253,7 @@ class StatefulLayer(Part):
 
     def flush_gradients(self) -> None:
         """Zero the gradients and forget the retained inputs."""
-        self.X, self._caches = [], []
+        self.X, self._caches, self._passed = [], [], 0
         self.gradients = {name: namespace(value).zeros_like(value) for name, value in self.params.items()}
 
 
