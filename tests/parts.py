@@ -76,11 +76,14 @@ def _classes(rng, n, m):
     return rng.integers(0, m, n)
 
 
-LOSSES = {  # spec: targets for n rows and m outputs
+LOSSES = {  # spec: targets for n rows and m outputs, an even number
     "SquaredError": lambda rng, n, m: rng.normal(size=(n, m)),
     "AbsoluteError": lambda rng, n, m: rng.normal(size=(n, m)),
     "Huber(delta=1.0)": lambda rng, n, m: rng.normal(size=(n, m)),
     "Huber(delta=0.3)": lambda rng, n, m: rng.normal(size=(n, m)),
+    "Quantile(q=0.9)": lambda rng, n, m: rng.normal(size=(n, m)),
+    "Quantile(q=(0.1, 0.9))": lambda rng, n, m: rng.normal(size=(n, m // 2)),
+    "Gaussian": lambda rng, n, m: rng.normal(size=(n, m // 2)),
     "Poisson": lambda rng, n, m: rng.poisson(3.0, (n, m)).astype(float),
     "CrossEntropy(smoothing=0.1)": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],
     "CrossEntropy": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],

@@ -54,6 +54,18 @@ def test_train_there_and_serve_here(backend, data, tmp_path):
     assert here.history == m.history
 
 
+@pytest.mark.parametrize("loss", ["gaussian", "quantile([0.1, 0.9])"])
+def test_losses_of_several_outputs_for_a_target_come_back(data, tmp_path, loss):
+    X, y = data[0], data[0][:, 0] ** 2
+    m = DFN(layers=[8, 2], loss=loss, seed=1).fit(X, y, 2, 16, verbose=0)
+    m.save(tmp_path / "m.npz")
+    again = DFN.load(tmp_path / "m.npz")
+    assert again.loss == m.loss
+    assert (again.predict(X) == m.predict(X)).all()
+    assert again.predict(X).shape == ((50,) if loss == "gaussian" else (50, 2))
+    assert again.fit(X, y, 2, 16, verbose=0).history == m.fit(X, y, 2, 16, verbose=0).history
+
+
 def test_the_short_form_and_what_was_given_come_back(data, tmp_path):
     m = DFN(5, 3, optimizer="sgd(lr=0.5)", init_w="he_normal", seed=2).fit(*data, 1, 16, verbose=None)
     m.save(tmp_path / "m.npz")

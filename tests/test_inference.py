@@ -40,6 +40,53 @@ def test_samples_are_of_the_dropout_distribution(backend):
             other.predict(np.ones((1, 1)), samples=samples)
 
 
+def test_a_loss_with_a_spread_is_asked_for_it(backend, rng):
+    """A network whose scores are its inputs: means in the first half, log-variances in the second."""
+    X = rng.normal(size=(1500, 4))  # two pieces
+    model = DFN(layers=["fc(4, 'affine', 'zeros')"], loss="gaussian", seed=0).initialize(backend.array(X))
+    model.layers["FC1"].params["W"] = backend.array(np.eye(4))
+    mean, spread = model.predict(backend.array(X), spread=True)
+    np.testing.assert_allclose(backend.numpy(mean), X[:, :2], rtol=1e-12)
+    np.testing.assert_allclose(backend.numpy(spread), np.exp(X[:, 2:] / 2), rtol=1e-12)
+    for call in (model.predict, model.predict_proba, lambda X: model.predict(X, spread=False)):
+        assert (backend.numpy(call(backend.array(X))) == backend.numpy(mean)).all()
+
+
+def test_means_and_spreads_have_the_shape_of_the_targets(rng):
+    X, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    model = DFN(layers=[4, Dropout(0.5), 2], loss="gaussian", seed=0).fit(X, y, 1, verbose=0)
+    assert (
+        [a.shape for a in model.predict(X, spread=True)]
+        == [a.shape for a in model.predict(X, samples=3)]
+        == [(20,)] * 2
+    )
+    assert model.predict(X).shape == model.predict_proba(X).shape == (20,)
+    model = DFN(layers=[4, 2], loss="gaussian", seed=0).fit(X, y[:, None], 1, verbose=0)
+    assert [a.shape for a in model.predict(X, spread=True)] == [(20, 1)] * 2
+    assert DFN(layers=[4, 2], loss="quantile([0.1, 0.9])").fit(X, y, 1, verbose=0).predict(X).shape == (20, 2)
+
+
+def test_a_spread_that_is_not_there_is_said(rng):
+    X, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    model = DFN(layers=[4, Dropout(0.5), 2], loss="gaussian", seed=0).fit(X, y, 1, verbose=0)
+    with pytest.raises(ValueError, match="either samples= or spread=True, got both"):
+        model.predict(X, samples=3, spread=True)
+    with pytest.raises(ValueError, match="spread must be True or False, got 3"):
+        model.predict(X, spread=3)
+    for other in ("squared_error", "cross_entropy", "quantile([0.1, 0.9])"):
+        model = DFN(layers=[2], loss=other, seed=0).initialize(X)
+        with pytest.raises(ValueError, match=r"spread=True: the loss \w+.* tells no spread .*: Gaussian; .* samples="):
+            model.predict(X, spread=True)
+
+
+def test_samples_are_of_the_mean(rng):
+    """The scores of one input through dropout are 0 or 2 times the weights; the log-variances are not asked."""
+    model = DFN(layers=[Dropout(0.5), "fc(2, 'affine', 'constant(3)')"], loss="gaussian", seed=0)
+    mean, spread = model.initialize(np.ones((1, 1))).predict(np.ones((50, 1)), samples=40)
+    assert mean.shape == spread.shape == (50, 1)
+    np.testing.assert_allclose(spread, np.sqrt(mean * (6 - mean)), rtol=1e-9)
+
+
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(6, 4)), rng.integers(0, 3, 6)
@@ -87,6 +134,19 @@ def test_input_gradients_are_difference_quotients(backend, data, rng):
     )
     dx = backend.numpy(model.input_gradients(backend.array(x), backend.array(y)))
     np.testing.assert_allclose((dx * r).sum(1), along(lambda X: -scores(X)[np.arange(6), y]), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "quantile([0.2, 0.7])"])
+def test_input_gradients_of_several_outputs_for_a_target(data, loss, rng):
+    X, y, r, h = data[0], rng.normal(size=6), rng.normal(size=data[0].shape), 1e-6
+    model = network("fc(5, 'tanh', 'he_normal')", "fc(2, 'affine', 'he_normal')", loss=loss).fit(X, y, 1, verbose=0)
+
+    def of_rows(X):
+        return np.asarray([model.evaluate(X[i : i + 1], y[i : i + 1]) for i in range(len(X))])
+
+    quotient = (of_rows(X + h * r) - of_rows(X - h * r)) / (2 * h)
+    np.testing.assert_allclose((model.input_gradients(X, y) * r).sum(1), quotient, rtol=1e-6, atol=1e-8)
+    assert model.input_gradients(X, output=1).shape == X.shape
 
 
 def test_input_gradients_say_what_they_need(data):

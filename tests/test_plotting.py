@@ -78,8 +78,24 @@ def test_the_line_of_a_decision_is_where_the_probability_is_a_half(rng):
     np.testing.assert_allclose(model.predict_proba(points), 0.5, atol=0.01)
 
 
+def test_the_surface_of_means_and_variances_is_that_of_the_means(rng):
+    X = rng.uniform(-1, 1, (20, 2))
+    models = [DFN(layers=["fc(1, 'affine', 'zeros')"], loss="mse").initialize(X)]
+    models.append(DFN(layers=["fc(2, 'affine', 'zeros')"], loss="gaussian").initialize(X))
+    models[0].layers["FC1"].params["W"] = np.asarray([[1.0], [2.0]])
+    models[1].layers["FC1"].params["W"] = np.asarray([[1.0, 7.0], [2.0, -3.0]])
+    mean, both = ([c.get_paths() for c in plotting.decision_surface(m, X, X[:, 0]).collections] for m in models)
+    assert all(
+        np.array_equal(p.vertices, q.vertices)
+        for a, b in zip(mean, both, strict=True)
+        for p, q in zip(a, b, strict=True)
+    )
+
+
 def test_surfaces_that_cannot_be_drawn_say_so(rng):
     X = rng.uniform(-1, 1, (20, 2))
+    with pytest.raises(ValueError, match="the model has 3 outputs"):
+        plotting.decision_surface(DFN(4, 3, loss="quantile([0.1, 0.5, 0.9])").initialize(X), X, X[:, 0])
     model = DFN(4, 2, loss="squared_error", seed=0).fit(X, X, 1, verbose=None)
     with pytest.raises(ValueError, match="the model has 2 outputs"):
         plotting.decision_surface(model, X, X[:, 0])

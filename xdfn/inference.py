@@ -3,10 +3,10 @@ the answer depends on the inputs.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 from xdfn.backend import Array, ArrayLike, as_array, computing, namespace, place, put, to_numpy
-from xdfn.core.fields import integer
+from xdfn.core.fields import flag, integer
 from xdfn.core.keywords import known_arguments
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.context import Context
@@ -68,6 +68,12 @@ class FrozenNetwork(NamedTuple):
         with computing(X):
             pieces = [function(z) for z in self.scores(X)]
             return pieces[0] if len(pieces) == 1 else namespace(X).concat(pieces)
+
+    def with_spread(self, X: Array) -> tuple[Array, Array]:
+        """The predictions, and the standard deviations that the loss's outputs tell."""
+        with computing(X):
+            z = self.map(lambda z: z, X)
+            return self.loss.decide(z), self.loss.spread(z)
 
     def sample(self, X: Array, n_samples: int) -> tuple[Array, Array]:
         """Mean and standard deviation of the predictions of a network with layers that draw."""
@@ -164,11 +170,13 @@ class Predictor(Configured):
         return namespace(prediction).reshape(prediction, (-1,)) if one_column else prediction
 
     @overload
-    def predict(self, X: ArrayLike, *, samples: None = None) -> Array: ...
+    def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[False] = False) -> Array: ...
     @overload
-    def predict(self, X: ArrayLike, *, samples: int) -> tuple[Array, Array]: ...
+    def predict(self, X: ArrayLike, *, samples: int, spread: Literal[False] = False) -> tuple[Array, Array]: ...
+    @overload
+    def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[True]) -> tuple[Array, Array]: ...
     @known_arguments
-    def predict(self, X: ArrayLike, *, samples: int | None = None) -> Array | tuple[Array, Array]:
+    def predict(self, X: ArrayLike, *, samples: int | None = None, spread: bool = False) -> Array | tuple[Array, Array]:
         """What the model takes the targets of X (n, n_in) to be.
 
         Parameters
@@ -178,17 +186,20 @@ class Predictor(Configured):
             How often to ask the network with layers that draw, such as Dropout, drawing anew as in training (Gal and
             Ghahramani 2016, arXiv:1506.02142). The answer is then the pair of mean and standard deviation of
             `predict_proba`: how sure the model is. The draws depend on the seed and the place of a row.
+        spread : bool
+            For a loss whose outputs tell how far the targets scatter, such as Gaussian: the answer is then the pair of
+            prediction and standard deviation.
 
         Returns
         -------
         array
             Class numbers (n,) for CrossEntropy; 0 or 1 for BinaryCrossEntropy, else the link of the scores, both in
-            the shape of y.
+            the shape of y, but (n, k m) for k quantiles. With `samples` or `spread` a pair of arrays.
 
         Raises
         ------
         ValueError
-            The model has no parameters yet, or X does not fit.
+            The model has no parameters yet, X does not fit, or what was asked for has no spread.
 
         Notes
         -----
@@ -203,6 +214,12 @@ class Predictor(Configured):
         >>> mean.shape, bool((spread > 0).all())
         ((5, 3), True)
         """
+        if flag("spread", spread):
+            if samples is not None:
+                raise ValueError("predict takes either samples= or spread=True, got both")
+            answers, inputs = self._frozen(X)
+            mean, deviation = answers.with_spread(inputs)
+            return self._shaped(mean), self._shaped(deviation)
         if samples is None:
             answers, inputs = self._frozen(X)
             return self._shaped(answers.map(self.loss.decide, inputs))
@@ -210,12 +227,14 @@ class Predictor(Configured):
         if not any(layer.draws for layer in self._config().layers.values()):
             raise ValueError("samples: no layer draws, all samples would be the same; Dropout and GaussianNoise do")
         answers, inputs = self._frozen(X)
-        mean, spread = answers.sample(inputs, n_samples)
-        return self._shaped(mean), self._shaped(spread)
+        mean, deviation = answers.sample(inputs, n_samples)
+        return self._shaped(mean), self._shaped(deviation)
 
     @known_arguments
     def predict_proba(self, X: ArrayLike) -> Array:
-        """The link of the scores: (n, n_out) for CrossEntropy, in the shape of y for the others."""
+        """The link of the scores: probabilities (n, n_out) for CrossEntropy, in the shape of y for BinaryCrossEntropy;
+        what `predict` gives for the others.
+        """
         answers, inputs = self._frozen(X)
         return self._shaped(answers.map(self.loss.link, inputs))
 

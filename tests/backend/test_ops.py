@@ -88,3 +88,13 @@ def test_an_activation_after_a_bias(backend, rng):
     np.testing.assert_allclose(backend.numpy(a), np.tanh(z + b), rtol=1e-12)
     dz = door.activation_pullback(g, shifted, a, backend.array(da))
     np.testing.assert_allclose(backend.numpy(dz), (1 - np.tanh(z + b) ** 2) * da, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constants_are_made_once_for_a_dtype(backend, dtype):
+    like = backend.array(np.zeros((2, 3)), dtype)
+    made = door.constants((0.1, 0.5, 0.9), like)
+    assert (made.dtype, door.place(made)) == (like.dtype, door.place(like))
+    assert (backend.numpy(made) == np.asarray([0.1, 0.5, 0.9], dtype)).all()
+    assert (backend.numpy(door.constants((0.2,), like)) == np.asarray([0.2], dtype)).all()
+    assert (door.constants((0.1, 0.5, 0.9), like) is made) != door.traits(like).compiles

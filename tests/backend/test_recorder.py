@@ -44,6 +44,18 @@ def test_memory_of_what_is_gone_is_used_again():
     assert third.as_ndarray().tolist() == expected
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_arrays_are_joined_again(axis):
+    recording = Recording([], ())
+    x, plain = recording.own(np.ones((2, 3), np.float32)), np.full((2, 3), 5.0, np.float32)
+    joined = np.concat([x, 2.0 * x, plain], axis=axis)
+    x.as_ndarray()[...] = 4
+    recording.replay(())
+    assert joined.dtype == np.float32
+    expected = np.concat([np.full((2, 3), value) for value in (4, 8, 5)], axis=axis)
+    assert joined.as_ndarray().tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize(
     "act",
     [

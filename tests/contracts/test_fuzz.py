@@ -145,6 +145,7 @@ def test_predict_and_evaluate(loss, pair, thing):
                     "he_normal",
                     "constant",
                     "huber",
+                    "quantile",
                     "crossentropy",
                     "dropout",
                     "fc",

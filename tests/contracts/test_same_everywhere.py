@@ -66,14 +66,22 @@ def test_losses_of_three_epochs_agree_to_1e_10(backend, data, optimizer):
 
 
 @pytest.mark.parametrize(
-    ("loss", "target"), [("squared_error", "real"), ("binary_cross_entropy", "binary"), ("cross_entropy", "one-hot")]
+    ("loss", "target"),
+    [
+        ("squared_error", "real"),
+        ("quantile([0.1, 0.9])", "half"),
+        ("gaussian", "half"),
+        ("binary_cross_entropy", "binary"),
+        ("cross_entropy", "one-hot"),
+    ],
 )
 def test_other_losses_agree_too(backend, data, loss, target):
     X = data[0]
-    y = {"real": X[:, :3] ** 2, "binary": (X[:, :3] > 0).astype(float), "one-hot": np.eye(3)[data[1]]}[target]
+    squares, binary, one_hot = X[:, :4] ** 2, (X[:, :4] > 0).astype(float), np.eye(4)[data[1]]
+    y = {"real": squares, "half": squares[:, :2], "binary": binary, "one-hot": one_hot}[target]
 
     def make():
-        layers = [FullyConnected(8, "sigmoid", "he_normal"), FullyConnected(3, "affine", "he_normal")]
+        layers = [FullyConnected(8, "sigmoid", "he_normal"), FullyConnected(4, "affine", "he_normal")]
         return DFN(layers=layers, loss=loss, seed=2)
 
     ours = make().fit(backend.array(X), backend.array(y), 3, 50, verbose=None)

@@ -45,6 +45,8 @@ def networks():
         "dropout + adam": lambda: DFN(layers=dropout, optimizer="adam", seed=0),
         "all kinds of layers": lambda: everything(),
         "regression": lambda: DFN(layers=regression, loss="squared_error", optimizer="rmsprop", seed=0),
+        "mean and spread": lambda: DFN(layers=[16, 20], loss="gaussian", optimizer="adam", seed=0),
+        "quantiles": lambda: DFN(layers=[16, 20], loss="quantile([0.1, 0.9])", optimizer="adam", seed=0),
     }
 
 

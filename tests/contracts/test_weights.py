@@ -8,7 +8,7 @@ from xdfn import DFN, Accuracy, BatchNorm, FullyConnected, MetricBase
 from xdfn.nn.losses import losses
 
 COUNTS = np.asarray([1, 0, 2, 1, 3, 1, 0, 1, 1, 2, 1, 4])
-N, M = 12, 3
+N, M = 12, 4
 AGAIN = np.repeat(np.arange(N), COUNTS)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xdfn import CrossEntropy, SquaredError, softmax
+from xdfn import CrossEntropy, Gaussian, SquaredError, softmax
 from xdfn.nn.losses import losses
 from xdfn.nn.targets import aligned, one_hot
 
@@ -31,7 +31,7 @@ def test_a_column_is_never_broadcast_against_a_row():
 def test_targets_of_one_column_are_rows_or_a_column(backend):
     z = backend.array(np.zeros((3, 1)), "float32")
     for given in ([1, 0, 1], [[1], [0], [1]]):
-        y = SquaredError.targets(backend.array(given), z)
+        y = SquaredError().targets(backend.array(given), z)
         assert y.dtype == z.dtype
         assert backend.numpy(y).tolist() == [[1.0], [0.0], [1.0]]
     y = backend.array(np.ones((3, 1)), "float32")
@@ -58,6 +58,15 @@ def test_rows_of_a_unit_matrix(backend):
         ("squared_error", np.zeros(5), 3, r"of shape \(n, 3\), got \(5,\)"),
         ("mae", np.zeros((5, 2)), 1, r"of shape \(n, 1\) or \(n,\), got \(5, 2\)"),
         (
+            "gaussian",
+            np.zeros((5, 2)),
+            2,
+            r"Gaussian with 2 outputs expects y of shape \(n, 1\) or \(n,\), got \(5, 2\)",
+        ),
+        ("gaussian", np.zeros(5), 1, "Gaussian expects 2 outputs of the network for each target, .* got 1"),
+        ("quantile([0.1, 0.5])", np.zeros(5), 6, r"with 6 outputs expects y of shape \(n, 3\), got \(5,\)"),
+        ("quantile([0.1, 0.5])", np.zeros(5), 3, "expects 2 outputs of the network for each target, .* got 3"),
+        (
             "cross_entropy",
             np.zeros((5, 1), int),
             3,
@@ -82,6 +91,11 @@ def test_shapes_and_ranges_that_are_right():
         ("squared_error", np.zeros((5, 3)), 3, (None, None), False),
         ("squared_error", np.zeros(5), 1, (None, None), False),
         ("poisson", np.zeros(5), 1, (0, None), False),
+        ("quantile(0.5)", np.zeros((5, 3)), 3, (None, None), False),
+        ("quantile([0.1, 0.5, 0.9])", np.zeros(5), 3, (None, None), False),
+        ("quantile([0.1, 0.9])", np.zeros((5, 2)), 4, (None, None), False),
+        ("gaussian", np.zeros(5), 2, (None, None), False),
+        ("gaussian", np.zeros((5, 3)), 6, (None, None), False),
         ("cross_entropy", np.zeros(5, "uint8"), 3, (0, 2), True),
         ("cross_entropy", np.zeros((5, 3)), 3, (0, 1), True),
         ("binary_cross_entropy", np.zeros((5, 3)), 3, (0, 1), True),
@@ -96,3 +110,5 @@ def test_the_class_of_each_row(backend):
         assert backend.numpy(CrossEntropy().labels(backend.array(given), 3)).tolist() == [2, 0, 1]
     with pytest.raises(ValueError, match="classes were asked for, and SquaredError with 3 outputs has none"):
         SquaredError().labels(backend.array(np.zeros((2, 3))), 3)
+    with pytest.raises(ValueError, match="classes were asked for, and Gaussian with 2 outputs has none"):
+        Gaussian().labels(backend.array(np.zeros(2)), 2)

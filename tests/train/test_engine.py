@@ -67,8 +67,8 @@ def data(request, rng):
     return rng.normal(size=(83, 5)).astype(request.param)  # ten full batches and a short one
 
 
-def model_of(*layers, **more):
-    return lambda: DFN(layers=[*layers, FullyConnected(3, "affine", "glorot_uniform")], seed=1, **more)
+def model_of(*layers, n_out=3, **more):
+    return lambda: DFN(layers=[*layers, FullyConnected(n_out, "affine", "glorot_uniform")], seed=1, **more)
 
 
 @pytest.mark.parametrize("spec", ACTIVATIONS)
@@ -81,8 +81,8 @@ def test_activations(data, rng, spec, replayed, monkeypatch):
 @pytest.mark.parametrize("spec", LOSSES)
 def test_losses(data, rng, spec, weighted, replayed, monkeypatch):
     more = {"sample_weight": rng.uniform(size=83)} if weighted else {}
-    make = model_of("fc(6, 'tanh', 'he_normal')", loss=spec)
-    check(make, data, LOSSES[spec](rng, 83, 3).astype(data.dtype), replayed, monkeypatch, **more)
+    make = model_of("fc(6, 'tanh', 'he_normal')", n_out=4, loss=spec)
+    check(make, data, LOSSES[spec](rng, 83, 4).astype(data.dtype), replayed, monkeypatch, **more)
 
 
 @pytest.mark.parametrize("width", [6, 200])  # of the second the gradients are long enough for BLAS

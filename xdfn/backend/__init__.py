@@ -9,7 +9,7 @@ Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range o
 Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
 Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
-Making       arange, ones_row
+Making       arange, constants, ones_row
 Gradients    product, concatenate, write, subtract: for arrays and for pairs (A, B) that stand for A B
 Operations   sign, axpby, take, take_rows, elementwise, kernel, bias_activation, activation_pullback
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
@@ -30,6 +30,7 @@ from xdfn.backend.ops import (
     axpby,
     bias_activation,
     concatenate,
+    constants,
     elementwise,
     kernel,
     ones_row,
@@ -84,6 +85,7 @@ __all__ = [
     "bias_activation",
     "computing",
     "concatenate",
+    "constants",
     "elementwise",
     "eps",
     "fresh_copy",

@@ -167,8 +167,16 @@ def _arange(recording: "Recording", n: int, dtype: "DTypeLike") -> RecordedArray
     return new
 
 
+def _concatenate(recording: "Recording", arrays: Sequence[Host], axis: int = 0) -> RecordedArray:
+    plain = [recording.operand(x, None) for x in arrays]
+    new = recording.new(np.concatenate(plain, axis))
+    recording.calls.append(partial(np.concatenate, plain, axis, new.as_ndarray()))
+    return new
+
+
 _FUNCTIONS: dict[object, Callable[..., RecordedArray]] = {
     np.where: _where,
+    np.concatenate: _concatenate,
     np.argmax: _argmax,
     np.full_like: _full,
     np.ones_like: lambda recording, x, dtype=None: _full(recording, x, 1, dtype),

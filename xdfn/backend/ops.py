@@ -55,6 +55,13 @@ def ones_row(like: Array) -> Array:
     return _constant(("ones", n, like.dtype), lambda: xp.ones((1, n), dtype=like.dtype, **device), like)
 
 
+def constants(values: tuple[float, ...], like: Array) -> Array:
+    """Numbers that do not change as a vector, in the dtype of `like` and on its device. Never written in place."""
+    xp = namespace(like)
+    device = {} if traits(like).compiles else {"device": device_of(like)}  # traced arrays have none
+    return _constant(("constants", values, like.dtype), lambda: xp.asarray(values, dtype=like.dtype, **device), like)
+
+
 _CONSTANTS: dict[tuple[object, ...], Array] = {}
 
 

@@ -1,5 +1,5 @@
 """What a loss takes as its targets: their shape, their dtype and their range, and what they become in a network. A loss
-inherits it from `Targets`, where a target is as many numbers as there are outputs, or from `ClassTargets`.
+inherits it from `Targets`, where a row of targets is numbers, or from `ClassTargets`.
 """
 
 from typing import ClassVar
@@ -12,10 +12,14 @@ Limits = tuple[float | None, float | None]  # the smallest and the largest value
 
 
 class Targets:
-    """Targets (n, m), as many numbers as outputs; (n,) stands for (n, 1).
+    """Targets (n, m), a number for each output unless the loss says otherwise; (n,) stands for (n, 1).
 
     Attributes
     ----------
+    outputs_per_target : int
+        How many outputs the network has for each column of the targets.
+    predictions_per_target : int
+        How many columns of the loss's link belong to each column of the targets.
     classifies : bool
         Whether `predict` gives classes and `evaluate` gives accuracy.
     domain : (float or None, float or None)
@@ -28,10 +32,28 @@ class Targets:
     domain: ClassVar[Limits] = (None, None)
     unit_rows: ClassVar[bool] = False
 
-    @staticmethod
-    def targets(y: Array, z: Array) -> Array:
-        """The targets as `value_and_grad` gets them in a network: in the dtype of z and, unless labels, its shape."""
-        return y if y.ndim == 1 and z.shape[-1] > 1 else aligned(y, z)
+    @property
+    def outputs_per_target(self) -> int:
+        return 1
+
+    @property
+    def predictions_per_target(self) -> int:
+        return 1
+
+    def n_targets(self, n_out: int) -> int:
+        """How many columns the targets of a network with `n_out` outputs have."""
+        k = self.outputs_per_target
+        if n_out % k:
+            raise ValueError(
+                f"{self} expects {k} outputs of the network for each target, that is {k} for y of shape (n,), "
+                f"got {n_out} in all"
+            )
+        return n_out // k
+
+    def targets(self, y: Array, z: Array) -> Array:
+        """The targets as `value_and_grad` gets them in a network: in the dtype of z and, unless labels, (n, m)."""
+        m = self.n_targets(z.shape[-1])
+        return y if y.ndim == 1 and m > 1 else aligned(y, z, m)
 
     def labels(self, y: Array, n_out: int) -> Array:
         """For a loss that chooses a class: the class numbers (n,) of the targets y."""
@@ -42,9 +64,10 @@ class Targets:
 
     def check_shape(self, y: Array, n_out: int) -> None:
         """Raise ValueError unless y has the shape and the kind of dtype of targets for `n_out` outputs."""
-        if not (y.shape[1:] == (n_out,) or (y.ndim == 1 and n_out == 1)):
+        m = self.n_targets(n_out)
+        if not (y.shape[1:] == (m,) or (y.ndim == 1 and m == 1)):
             raise ValueError(
-                f"{self} with {n_out} outputs expects y of shape (n, {n_out}){' or (n,)' if n_out == 1 else ''}, "
+                f"{self} with {n_out} outputs expects y of shape (n, {m}){' or (n,)' if m == 1 else ''}, "
                 f"got {tuple(y.shape)}"
             )
 
@@ -91,13 +114,16 @@ class ClassTargets(Targets):
         return (0, n_out - 1) if y.ndim == 1 else self.domain
 
 
-def aligned(y: Array, z: Array) -> Array:
-    """Targets in the shape and dtype of z. (n,) stands for (n, 1); nothing else is broadcast."""
-    xp = namespace(z)
-    if y.ndim == 1 and z.ndim == 2 and z.shape[-1] == 1:
+def aligned(y: Array, z: Array, m: int | None = None) -> Array:
+    """Targets in the dtype and the shape of z (n, m); m need be given only where z has other columns than y.
+
+    (n,) stands for (n, 1); nothing else is broadcast.
+    """
+    xp, shape = namespace(z), z.shape if m is None else (z.shape[0], m)
+    if y.ndim == 1 and len(shape) == 2 and shape[1] == 1:
         y = xp.reshape(y, (-1, 1))
-    if y.shape != z.shape:
-        raise ValueError(f"expected targets of the shape of the predictions {tuple(z.shape)}, got {tuple(y.shape)}")
+    if y.shape != shape:
+        raise ValueError(f"expected targets of the shape of the predictions {tuple(shape)}, got {tuple(y.shape)}")
     return y if y.dtype == z.dtype else xp.astype(y, z.dtype)
 
 

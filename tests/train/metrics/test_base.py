@@ -8,7 +8,16 @@ import pytest
 from measures import CUTS, N, classes, measure, yes_or_no
 
 from xdfn.core.registry import register
-from xdfn.nn.losses import BinaryCrossEntropy, CrossEntropy, Huber, Poisson, SquaredError, losses
+from xdfn.nn.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Gaussian,
+    Huber,
+    Poisson,
+    Quantile,
+    SquaredError,
+    losses,
+)
 from xdfn.train.metrics import (
     F1,
     R2,
@@ -49,6 +58,11 @@ def reals(rng):
 def column(rng):
     y, z = reals(rng)
     return y[:, :1], z[:, :1]
+
+
+def with_variances(rng):
+    y, z = reals(rng)
+    return y, np.concatenate([z, rng.normal(size=z.shape)], axis=1)
 
 
 def counts(rng):
@@ -109,6 +123,10 @@ CASES = {  # metric, loss: rows, the same by scikit-learn
     ("MeanAbsoluteError", "Huber"): (column, numbers("mean_absolute_error")),
     ("MeanSquaredError", "Poisson"): (counts, numbers("mean_squared_error")),
     ("R2", "Poisson"): (counts, numbers("r2_score")),
+    ("MeanSquaredError", "Gaussian"): (with_variances, numbers("mean_squared_error")),
+    ("MeanAbsoluteError", "Gaussian"): (with_variances, numbers("mean_absolute_error")),
+    ("R2", "Gaussian"): (with_variances, numbers("r2_score")),
+    ("R2", "Quantile"): (reals, numbers("r2_score")),
 }
 
 
@@ -198,7 +216,8 @@ def test_outputs_are_never_broadcast_against_labels():
             measure(spec, np.zeros(3), np.zeros((3, 3)), SquaredError())
 
 
-ALL = [(loss, m) for loss in (CrossEntropy(), BinaryCrossEntropy(), SquaredError(), Poisson(), Huber()) for m in (1, 4)]
+OTHERS = SquaredError(), Poisson(), Huber(), Gaussian(), Quantile(0.9), Quantile([0.1, 0.9])
+ALL = [(loss, m) for loss in (CrossEntropy(), BinaryCrossEntropy(), *OTHERS) for m in (1, 4)]
 
 
 def choosing(loss, m):
@@ -213,12 +232,12 @@ def classifying(loss, m):
     return loss.classifies
 
 
-def not_choosing(loss, m):
-    return not isinstance(loss, CrossEntropy)
-
-
 def regressing(loss, m):
-    return not loss.classifies
+    return not loss.classifies and loss != Quantile([0.1, 0.9])
+
+
+def regressing_or_binary(loss, m):
+    return regressing(loss, m) or isinstance(loss, BinaryCrossEntropy)
 
 
 @pytest.mark.parametrize(
@@ -230,8 +249,8 @@ def regressing(loss, m):
         (Precision(), classifying),
         (Recall(), classifying),
         (F1(), classifying),
-        (MeanSquaredError(), not_choosing),
-        (RootMeanSquaredError(), not_choosing),
+        (MeanSquaredError(), regressing_or_binary),
+        (RootMeanSquaredError(), regressing_or_binary),
         (MeanAbsoluteError(), regressing),
         (R2(), regressing),
         (FunctionMetric(max), lambda loss, m: True),
@@ -256,6 +275,8 @@ def test_what_fits_is_said():
         ValueError, match=r"R2 fits losses for numbers.*the loss is CrossEntropy; for classes: accuracy"
     ):
         R2().check(CrossEntropy(), 3)
+    with pytest.raises(ValueError, match=r"with one prediction, and Quantile\(q=\(0.1, 0.9\)\) makes 2: take the loss"):
+        R2().check(Quantile([0.1, 0.9]), 2)
     with pytest.raises(ValueError, match=r"TopKAccuracy\(k=5\) is 1 whatever .* 3 outputs answers: choose k < 3"):
         TopKAccuracy().check(CrossEntropy(), 3)
     with pytest.raises(ValueError, match=r"choose one class, and BinaryCrossEntropy with 2 outputs.*recall or f1"):

@@ -5,7 +5,7 @@ import pytest
 
 from xdfn import DFN
 from xdfn.backend import place
-from xdfn.nn.losses import BinaryCrossEntropy, CrossEntropy, SquaredError
+from xdfn.nn.losses import BinaryCrossEntropy, CrossEntropy, Gaussian, Quantile, SquaredError
 from xdfn.train.metrics import FunctionMetric
 
 RESULTS = {  # what a function may give for the mean of p - y
@@ -75,7 +75,11 @@ def test_targets_and_predictions_have_one_shape(backend):
     FunctionMetric(shape).part(classes, two, None, CrossEntropy())
     FunctionMetric(shape, proba=True).part(classes, two, None, CrossEntropy())
     FunctionMetric(shape).part(classes, one, None, BinaryCrossEntropy())
-    assert shapes == [((3,), (3,)), ((3, 1), (3, 1)), ((3,), (3,)), ((3,), (3, 2)), ((3,), (3,))]
+    three = backend.array(np.zeros((3, 3)), "float32")
+    FunctionMetric(shape).part(numbers, two, None, Gaussian())
+    FunctionMetric(shape).part(numbers, three, None, Quantile([0.1, 0.5, 0.9]))
+    of_classes = [((3,), (3,)), ((3,), (3, 2)), ((3,), (3,))]
+    assert shapes == [((3,), (3,)), ((3, 1), (3, 1)), *of_classes, ((3,), (3,)), ((3, 1), (3, 3))]
 
 
 def test_its_direction_may_be_said():

@@ -57,7 +57,7 @@ class MetricBase(Part):
         ----------
         y : array (n, m)
             What `loss.targets(y, z)` gives: one-hot rows for labels, in the dtype of z.
-        z : array (n, m)
+        z : array (n, k m), where k is `loss.outputs_per_target`
             The scores; `loss.link(z)` is the prediction and `loss.decide(z)` the decision.
         weight : array (n,) or None
             In the dtype of z. None stands for ones.

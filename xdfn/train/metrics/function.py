@@ -26,7 +26,8 @@ class FunctionMetric(MetricBase):
     """A user's function f(y_true, y_pred) that returns a number, such as those of scikit-learn's ``metrics``.
 
     It gets all rows at once, on the device: y_pred is what `predict` answers, y_true the targets in the same form, so
-    class numbers (n,) even where rows of one-hot vectors were given. It takes no weights.
+    class numbers (n,) even where rows of one-hot vectors were given; beside k quantiles (n, k) it is (n, 1). It takes
+    no weights.
 
     Parameters
     ----------
@@ -89,6 +90,8 @@ class FunctionMetric(MetricBase):
             y = loss.labels(y, z.shape[1])
         elif y.ndim == 1 and predicted.ndim == 2 and predicted.shape[1] == 1:
             predicted = xp.reshape(predicted, (-1,))
+        elif y.ndim == 1 and not loss.classifies:
+            y = xp.reshape(y, (-1, 1))
         return (y if loss.classifies else xp.astype(y, z.dtype)), predicted
 
     def _checked(self, result: object) -> Array:

@@ -27,6 +27,11 @@ class _RegressionMetric(MetricBase):
                 f"the metric {self} fits losses for numbers, such as squared_error, and the loss is {loss}; "
                 "for classes: accuracy or f1"
             )
+        if loss.predictions_per_target > 1:
+            raise ValueError(
+                f"the metric {self} compares each target with one prediction, and {loss} makes "
+                f"{loss.predictions_per_target}: take the loss itself, or a function of y_true and y_pred"
+            )
 
 
 @metrics.register("mse")
@@ -43,7 +48,8 @@ class MeanSquaredError(_RegressionMetric):
             super().check(loss, n_out)
 
     def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
-        difference = loss.link(z) - aligned(y, z)
+        p = loss.link(z)
+        difference = p - aligned(y, p)
         return sums_of_mean(difference * difference, column_of_weights(z, weight))
 
 
@@ -67,7 +73,8 @@ class MeanAbsoluteError(_RegressionMetric):
     higher_is_better = False
 
     def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
-        return sums_of_mean(namespace(z).abs(loss.link(z) - aligned(y, z)), column_of_weights(z, weight))
+        p = loss.link(z)
+        return sums_of_mean(namespace(z).abs(p - aligned(y, p)), column_of_weights(z, weight))
 
 
 @metrics.register("r2score")
@@ -86,8 +93,9 @@ class R2(_RegressionMetric):
     """
 
     def part(self, y: Array, z: Array, weight: Array | None, loss: ObjectiveBase) -> Array:
-        xp, w, y = namespace(z), column_of_weights(z, weight), aligned(y, z)
-        error = y - loss.link(z)
+        xp, w, p = namespace(z), column_of_weights(z, weight), loss.link(z)
+        y = aligned(y, p)
+        error = y - p
         first = y[0, :]
         y = y - first
         total = xp.sum(w, axis=0)
