@@ -350,3 +350,72 @@ def test_load_data_reads_an_npz(tmp_path):
     (X_train, y_train), (X_test, y_test) = load_data(tmp_path / "mnist.npz")
     for ours, name in zip((X_train, y_train, X_test, y_test), arrays, strict=True):
         assert (ours == arrays[name]).all()
+
+
+class Deeper(DFN):
+    """The exercise: another layer, by the notebook's own hook."""
+
+    def __init__(self, hidden_dims_1=None, hidden_dims_2=None, hidden_dims_3=None, **more):
+        super().__init__(hidden_dims_1, hidden_dims_2, **more)
+        self.hidden_dims_3 = hidden_dims_3
+
+    def _set_params(self):
+        assert self.n_features == 4
+        self.layers = OrderedDict()
+        for i, (n_out, acti_fn) in enumerate([(self.hidden_dims_1, "sigmoid"), (self.hidden_dims_2, "tanh")], 1):
+            self.layers[f"FC{i}"] = FullyConnected(n_out, acti_fn, self.init_w, self.optimizer)
+        self.layers["Out"] = FullyConnected(
+            n_out=self.hidden_dims_3, acti_fn="affine(slope=1, intercept=0)", init_w=self.init_w
+        )
+        self.is_initialized = True
+
+
+def test_set_params_of_a_subclass_is_honoured(rng, tmp_path):
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    given = {"optimizer": "adam(lr=0.01)", "init_w": "glorot_uniform", "seed": 0}
+    model = Deeper(8, 6, 3, **given)
+    assert model.layers == {}
+    assert not model.is_initialized
+    assert model.summary().splitlines()[-1].split() == ["total", "?"]
+    with pytest.raises(ValueError, match="no parameters yet"):
+        model.predict(X)
+    model.fit(X, y, 3, 16, verbose=None)
+    assert list(model.layers) == ["FC1", "FC2", "Out"]
+    same = DFN(layers=["fc(8, 'sigmoid', 'glorot_uniform')", "fc(6, 'tanh', 'glorot_uniform')", 3], **given)
+    assert model.history == same.fit(X, y, 3, 16, verbose=None).history
+    model.optimizer = "sgd(lr=0.5)"  # of the layers that were given the model's, too
+    assert {layer.optimizer.lr for layer in model.layers.values()} == {0.5}
+    again = Deeper(8, 6, 3, **given)
+    assert again.forward(X)[0].shape == (60, 3)
+    assert again.is_initialized
+
+
+def test_set_params_may_go_on_from_the_base_class(rng):
+    class WithNoise(DFN):
+        def _set_params(self):
+            super()._set_params()
+            self.layers["Noise"] = LayerBase() if self.seed == 1 else "noise"
+
+    X = rng.normal(size=(9, 4))
+    with pytest.raises(ValueError, match=r"layers\['Noise'\] must be a layer, got str: 'noise'"):
+        WithNoise(4, 2).fit(X, X[:, :2], verbose=None)
+
+    class Broken(DFN):
+        def _set_params(self):
+            1 / 0  # noqa: B018
+
+    with pytest.raises(ZeroDivisionError):
+        Broken(4, 2).fit(X, X[:, 0] > 0, verbose=None)
+
+
+def test_what_the_notebook_keeps_of_a_fit(rng):
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    model = DFN(8, 3)
+    for name in ("n_features", "n_epochs", "batch_size", "verbose"):
+        with pytest.raises(AttributeError, match=f"{name} is known after fit"):
+            getattr(model, name)
+    model.fit(X, y, n_epochs=2, batch_size=16, verbose=None)
+    assert (model.n_features, model.n_epochs, model.batch_size, model.verbose) == (4, 2, 16, None)
+    with pytest.raises(ValueError, match="y must lie in"):
+        model.fit(X, y + 1, n_epochs=5, verbose=None)
+    assert model.n_epochs == 2  # a refused fit leaves no trace

@@ -7,10 +7,13 @@ import pytest
 
 from xdfn.core.fields import (
     Field,
+    Guarded,
+    Remembered,
     SetOnce,
     choice_field,
     flag,
     integer,
+    is_own,
     number,
     number_field,
     optional_number_field,
@@ -98,3 +101,58 @@ def test_bounds_and_flags():
     for value in (0, 1, None, "yes", np.True_):
         with pytest.raises(ValueError, match=r"^f must be True or False, got"):
             flag("f", value)
+
+
+# ---- attributes that nobody reads --------------------------------------------------------------------------------
+
+
+class Ours(Guarded):
+    """As a class of the library: the test says so of its module."""
+
+    shown = 1
+    size = Field(integer)
+    n_epochs = Remembered("fit", "pass it to fit")
+    _hints = {"lr": "the optimizer has it"}  # noqa: RUF012
+
+    @classmethod
+    def attributes(cls):
+        return ("history",)
+
+
+class Theirs(Ours):
+    pass
+
+
+Ours.__module__ = "xdfn.anywhere"
+
+
+def test_unknown_attributes_of_the_library_are_refused_with_a_hint():
+    ours = Ours()
+    ours.shown, ours.size, ours.history, ours._private = 2, 3, [], 4
+    for name, says in [
+        ("sizes", "Ours has no attribute 'sizes', and assigning to it would change nothing; did you mean 'size'"),
+        ("histroy", "did you mean 'history'"),
+        ("zzz", "a subclass of your own may have such attributes"),
+        ("lr", "Ours.lr cannot be assigned: the optimizer has it"),
+        ("n_epochs", "n_epochs is what the last fit had, and cannot be assigned: pass it to fit"),
+    ]:
+        with pytest.raises(AttributeError, match=says):
+            setattr(ours, name, 1)
+        assert name not in vars(ours)
+    assert (ours.shown, ours.size, ours.history, ours._private) == (2, 3, [], 4)
+
+
+def test_a_subclass_of_the_users_own_may_have_what_it_likes():
+    theirs = Theirs()
+    theirs.zzz, theirs.lr, theirs.n_epochs = 1, 2, 3
+    assert (theirs.zzz, theirs.lr, theirs.n_epochs) == (1, 2, 3)
+    assert (is_own(Ours), is_own(Theirs)) == (True, False)
+
+
+def test_what_a_method_left_can_be_read():
+    ours = Ours()
+    with pytest.raises(AttributeError, match="n_epochs is known after fit"):
+        ours.n_epochs  # noqa: B018
+    ours._remembered = {"n_epochs": 7}
+    assert ours.n_epochs == 7
+    assert isinstance(Ours.n_epochs, Remembered)

@@ -170,6 +170,8 @@ def check_weights(name: str, weight: ArrayLike, n: int) -> Host:
 def check_params(layers: Mapping[str, LayerBase], like: Array, dtype_name: str) -> list[dict[str, Array]]:
     """The parameters by layer in the model's dtype, checked, for users may assign what they like.
 
+    Array-likes that were assigned become arrays in the layers too.
+
     Raises
     ------
     ValueError
@@ -186,7 +188,9 @@ def check_params(layers: Mapping[str, LayerBase], like: Array, dtype_name: str) 
         for parameter, value in layer.params.items():
             shape = layer.shapes[parameter]
             if type(value) is not kind or tuple(value.shape) != shape or place(value) != where:
-                value = _checked(f"layers[{name!r}].params[{parameter!r}]", value, where, shape)
+                given, value = value, _checked(f"layers[{name!r}].params[{parameter!r}]", value, where, shape)
+                if value is not given:  # a list or a frame
+                    layer.params[parameter] = value
             tree[-1][parameter] = value if value.dtype == dtype else xp.astype(value, dtype)
     if not any(tree):
         raise ValueError("the network has no parameters: expected at least one layer such as FullyConnected")
