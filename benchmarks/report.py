@@ -96,14 +96,26 @@ def picture(results, path):
     cases = [case for case in results if case != "tiny"]  # which has no floor worth the name
     names = [n for n in CONTESTANTS if n not in ("floor", "notebook's way")]
     figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
-    width = 0.8 / len(names)
-    for i, name in enumerate(names):
-        bars = [(j, ratio(results[c][0], name, "floor")[0]) for j, c in enumerate(cases) if name in results[c][0]]
-        shown = [(j + (i - len(names) / 2 + 0.5) * width, r) for j, r in bars]
-        colour = {"xdfn, NumPy": "C3", "xdfn, PyTorch": "C1", "xdfn, JAX": "C8"}.get(name, f"{0.3 + 0.09 * i:.2f}")
-        ax.bar([j for j, _ in shown], [r for _, r in shown], width, label=name, color=colour)
+    colours = {"xdfn, NumPy": "#d55e00", "xdfn, PyTorch": "#e69f00", "xdfn, JAX": "#f0e442"}
+    others = [name for name in names if name not in colours]
+    colours |= {name: f"{0.25 + 0.55 * i / len(others):.2f}" for i, name in enumerate(others)}
+    left, middles, drawn = 0.0, [], set()  # in widths of a bar
+    for case in cases:
+        shown = [name for name in names if name in results[case][0]]
+        for i, name in enumerate(shown):
+            height = ratio(results[case][0], name, "floor")[0]
+            label = None if name in drawn else name
+            ax.bar(left + i, height, 1, label=label, color=colours[name], edgecolor="white", linewidth=0.5)
+        drawn |= set(shown)
+        middles.append(left + (len(shown) - 1) / 2)
+        left += len(shown) + 1.2
     ax.axhline(1, color="black", linewidth=1)
-    ax.set_xticks(range(len(cases)), cases)
-    ax.set(ylabel="time / time of the matrix products", title="a step of training; 1 is the floor", ylim=(0, 3.5))
+    ax.set_xticks(middles, cases)
+    ax.tick_params(axis="x", length=0)
+    ax.set(
+        ylabel="time / time of the matrix products",
+        title="a step of training, and a prediction; 1 is the floor",
+        ylim=(0, 3.6),
+    )
     ax.legend(fontsize=8, ncols=4)
     figure.savefig(path, dpi=120)

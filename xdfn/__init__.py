@@ -8,6 +8,7 @@ notebook   the teaching notebook's style
 train      from `fit` to the step: begin with train/loop.py
 model      `DFN`; inference, custom_loop: its other halves; checkpoint: its files
 inspect    summary, gradient check, search of a learning rate
+plotting   pictures; it needs matplotlib and is imported by itself
 """
 
 from xdfn import inspect, nn, notebook, optim, train

@@ -229,6 +229,19 @@ def test_what_is_known_may_be_assigned(data):
     model.fit(X, y, 1, verbose=None)
 
 
+def test_what_the_notebook_keeps_of_a_fit(rng):
+    X, y = rng.normal(size=(60, 4)), rng.integers(0, 3, 60)
+    model = DFN(8, 3)
+    for name in ("n_features", "n_epochs", "batch_size", "verbose"):
+        with pytest.raises(AttributeError, match=f"{name} is known after fit"):
+            getattr(model, name)
+    model.fit(X, y, n_epochs=2, batch_size=16, verbose=None)
+    assert (model.n_features, model.n_epochs, model.batch_size, model.verbose) == (4, 2, 16, None)
+    with pytest.raises(ValueError, match="y must lie in"):
+        model.fit(X, y + 1, n_epochs=5, verbose=None)
+    assert model.n_epochs == 2  # a refused fit leaves no trace
+
+
 # ---- one fit at a time -----------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,20 @@ def test_only_the_backend_knows_a_library(path):
     if floor(path) != "backend":
         assert not named & {"array_api_compat", "cupy", "torch", "jax", "array_api_strict"}
     optional = {module.split(".")[0] for module, top in imports(path) if top} & OPTIONAL
-    assert optional == ({"matplotlib"} if floor(path) == "plotting" else set())
+    assert optional == ({"matplotlib"} if floor(path) == "plotting" and path.name != "__init__.py" else set())
+
+
+def test_without_matplotlib_plotting_says_what_to_install():
+    code = "import sys; sys.modules['matplotlib'] = None; from xdfn import plotting"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: xdfn.plotting needs matplotlib: pip install")
+    extras = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (requirement,) = extras["plot"]
+    assert f'"{requirement}"' in last
+    assert '".[plot]"' in last
+    assert "xdfn[plot]" in extras["examples"]
 
 
 @pytest.mark.parametrize("package", ["nn", "optim"])

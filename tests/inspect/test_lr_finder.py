@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 
 from xdfn import DFN, FullyConnected, OptimizerBase, find_learning_rate
+from xdfn.inspect.lr_finder import RateSearch
 
 
 @pytest.fixture
@@ -73,3 +75,42 @@ def test_a_rate_of_the_class_is_found(few):
     search = find_learning_rate(DFN(4, 2, optimizer=OfTheClass(), seed=0), X, y, low=1e-3, n_steps=30, batch_size=20)
     assert search.losses[-1] != search.losses[0]
     assert 1e-3 <= search.suggestion <= 10
+
+
+# -- how a search shows itself --
+
+
+def test_a_search_is_a_line_and_a_tuple():
+    search = RateSearch([1e-6, 1e-3, 1.0], [2.0, 1.0, 3.0], 1e-4)
+    assert repr(search) == "RateSearch(3 steps, rates from 1e-06 to 1, suggestion 0.0001)"
+    rates, losses, suggestion = search
+    assert (rates, losses, suggestion) == search == RateSearch(*search)
+    assert search != RateSearch(rates, losses, 1e-3)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_a_search_on_a_trained_model_is_in_doubt(blobs, loss):
+    X, y = blobs
+    X, y = (np.concatenate([rows] * 4) for rows in (X, y if loss == "cross_entropy" else np.eye(3)[y]))
+    for seed in range(3):
+        model = DFN(layers=[16, 3], loss=loss, optimizer="adam(lr=0.01)", seed=seed)
+        assert "doubt" not in repr(find_learning_rate(model, X, y))
+        model.fit(X, y, 30, verbose=None)
+        assert repr(find_learning_rate(model, X, y)).endswith(
+            "; in doubt: the loss hardly falls by more than its noise)"
+        )
+
+
+@pytest.mark.parametrize("n", [24, 40, 200])
+def test_doubt_is_of_falls_within_the_noise(n, rng):
+    noise, steps = rng.normal(size=n), np.arange(n)
+    flat, falling = 5 + 0.1 * noise, 5 - 2.0 * np.maximum(steps / n - 0.5, 0) + 0.01 * noise
+    early = 5 - 2.0 * np.minimum(3 * steps / n, 1) + 0.01 * noise  # all of the fall in the first third
+    exploding = np.where(steps > 0.8 * n, 100.0, flat)
+    rates = np.geomspace(1e-6, 1, n).tolist()
+    doubts = ["doubt" in repr(RateSearch(rates, x.tolist(), 0.1)) for x in (flat, exploding, falling, early)]
+    assert doubts == [True, True, False, False]
+
+
+def test_of_few_losses_nothing_is_said():
+    assert "doubt" not in repr(RateSearch([0.1] * 17, [1.0] * 17, 0.1))

@@ -25,11 +25,39 @@ class RateSearch(NamedTuple):
     suggestion : float
         A tenth of the rate at which the loss was least, the first tenth of the steps left out; `low` if no rate was
         of use.
+
+    Examples
+    --------
+    >>> RateSearch([0.01, 0.1, 1.0], [0.7, 0.4, 0.9], 0.01)
+    RateSearch(3 steps, rates from 0.01 to 1, suggestion 0.01)
     """
 
     rates: list[float]
     losses: list[float]
     suggestion: float
+
+    def __repr__(self) -> str:
+        doubt = "" if _falls(self.losses) else "; in doubt: the loss hardly falls by more than its noise"
+        return (
+            f"RateSearch({len(self.rates)} steps, rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}, "
+            f"suggestion {self.suggestion:.3g}{doubt})"
+        )
+
+
+def _falls(losses: Sequence[float]) -> bool:
+    """Whether losses fall by more than three times their noise: the spread of the first third around a line.
+
+    True where there are too few to tell.
+    """
+    from statistics import linear_regression, stdev  # only now, since `import xdfn` should be quick
+
+    first = losses[: len(losses) // 3]
+    if len(first) < 6:
+        return True
+    slope, start = linear_regression(range(len(first)), first)
+    end = start + slope * (len(first) - 1)
+    noise = stdev(loss - start - slope * i for i, loss in enumerate(first))
+    return max(start, end) - min(losses[len(first) :]) > 3 * noise
 
 
 class _Sweep(ScheduleBase):
@@ -98,7 +126,9 @@ def find_learning_rate(
 ) -> RateSearch:
     """Train a copy of the model with a rate that grows from step to step until the loss explodes.
 
-    Smith 2017, arXiv:1506.01186. `plotting.learning_rates` draws the result. The model is left as it is.
+    Smith 2017, arXiv:1506.01186. `plotting.learning_rates` draws the result. The model is left as it is. It should be
+    a new one: the losses of a trained model have no fall to look for, and their least, on which the suggestion rests,
+    is chance. The result says so where it sees it.
 
     Parameters
     ----------
