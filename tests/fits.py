@@ -9,6 +9,7 @@ def everything(optimizer="adam(lr='cosine(0.02, 6, warmup=1)')", **more):
     """A network with a part of every kind."""
     layers = [
         "gaussian_noise(0.05)",
+        "embedding({-1: 3}, dim=2)",
         FullyConnected(12, "relu", "he_uniform", regularizer="l2(1e-3)", constraint="max_norm(2)"),
         BatchNorm(),
         Dropout(0.2),

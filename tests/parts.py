@@ -3,6 +3,7 @@
 import numpy as np
 
 from xdfn import DFN, FullyConnected, Residual
+from xdfn.nn.layers.base import layers
 
 ACTIVATIONS = [
     "ReLU",
@@ -102,9 +103,20 @@ LAYERS = [
     "PReLU",
     "Maxout(n_out=3, n_pieces=4)",
     "FullyConnected(n_out=2, acti_fn='Affine', init_w='he_normal', regularizer='L2(strength=0.1)')",
+    "Embedding(columns={1: 3, 4: 2}, dim={1: 2, 4: 3}, init_w='std_normal(gain=1.0)')",
+    "Embedding(columns={-4: 3, 0: 20}, regularizer='L2(strength=0.1)')",
     "Residual(layers=[\"FullyConnected(n_out=4, acti_fn='Tanh', init_w='glorot_uniform')\", 'BatchNorm', "
     "'Dropout(rate=0.3)', \"FullyConnected(n_out=5, acti_fn='Affine', init_w='he_normal')\"])",
 ]
+
+
+def with_categories(spec, X):
+    """X with category numbers in the columns where the layer wants such."""
+    X = X.copy()
+    for j, k in layers.resolve(spec).input_categories(X.shape[1]).items():
+        X[:, j] = np.floor(abs(1000 * X[:, j])) % k
+    return X
+
 
 REGULARIZERS = ["L1(strength=0.3)", "L2(strength=0.2)", "L1L2(l1=0.3, l2=0.2)"]
 CONSTRAINTS = ["MaxNorm(limit=0.7)"]
@@ -145,8 +157,9 @@ CALLBACKS = [
 
 def everything():
     """A network with a layer of every kind, penalties, constraints, clipping, averages and a schedule."""
-    layers = [
+    given = [
         "gaussian_noise(0.05)",
+        "embedding({-1: 3}, dim=2)",
         FullyConnected(16, "relu", "he_uniform", regularizer="l1l2", constraint="max_norm(2)"),
         "batch_norm",
         "dropout(0.2)",
@@ -156,4 +169,4 @@ def everything():
         FullyConnected(10, "affine", "glorot_uniform"),
     ]
     more = {"clip_norm": 2.0, "clip_value": 1.0, "ema": 0.9}
-    return DFN(layers=layers, optimizer="adamw(lr='cosine(1e-3, 10)', weight_decay=0.1)", seed=0, **more)
+    return DFN(layers=given, optimizer="adamw(lr='cosine(1e-3, 10)', weight_decay=0.1)", seed=0, **more)

@@ -254,7 +254,7 @@ class DFN(Predictor, CustomLoop, Portable, Guarded):
             They are told of each epoch, such as ``EarlyStopping("val_loss", patience=5)``. They begin anew with each
             fit, except one that resumes what an error, an interrupt or the end of the process cut short.
         check_input : bool
-            Look once for NaN, infinity and targets out of range.
+            Look once for NaN, infinity, targets out of range, and in embedded columns for numbers of no category.
         device : str, array or device, optional
             Where the network computes, as for `to`, while X and y, NumPy arrays or memory-mapped files, stay on the
             host and go there by a few batches at a time: for data larger than the memory of a GPU.

@@ -17,6 +17,7 @@ def test_numpys_short_ways_are_numpys(rng):
         ("reshape", (x, (7, -1)), {}),
         ("astype", (x, np.float64), {}),
         ("exp", (x,), {}),
+        ("round", (4 * x,), {}),
     ]:
         ours, theirs = getattr(_numpy, name)(*args, **kwargs), getattr(np, name)(*args, **kwargs)
         assert ours.dtype == theirs.dtype
@@ -25,3 +26,15 @@ def test_numpys_short_ways_are_numpys(rng):
     assert _numpy.linalg is np.linalg
     with pytest.raises(AttributeError):
         _numpy.nonsense  # noqa: B018
+
+
+def test_rows_are_added_one_after_the_other(rng):
+    rows, values = np.asarray([2, 0, 2, 2], "i4"), rng.normal(size=(4, 6))
+    out = np.ones((3, 3))
+    _numpy.add_rows(out, rows, values[:, ::2])
+    expected = np.ones((3, 3))
+    for row, value in zip(rows, values[:, ::2], strict=True):
+        expected[row] += value
+    assert (out == expected).all()
+    with pytest.raises(AssertionError):
+        _numpy.add_rows(out.T, rows, values[:, ::2])  # a copy would be added to

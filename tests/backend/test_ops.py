@@ -40,6 +40,51 @@ def test_gradients_as_arrays_and_as_pairs(backend, rng):
         assert (backend.numpy(into) == backend.numpy(out)).all()
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n_rows", [3, 200])  # fewer than values, and more
+def test_gradients_that_are_sums_of_rows(backend, rng, n_rows, dtype):
+    rows, values = rng.integers(0, 3, 20), rng.normal(size=(20, 4)).astype(dtype)
+    expected = np.zeros((n_rows, 4))
+    for row, value in zip(rows, values, strict=True):
+        expected[row] += value
+    sums = door.RowSums(backend.array(rows, "int32"), backend.array(values), n_rows)
+    tolerance = {"f4": {"rtol": 1e-5, "atol": 1e-5}, "f8": {"rtol": 1e-12, "atol": 1e-12}}[dtype]
+    assert sums.shape == (n_rows, 4)
+    dense = door.product(sums)
+    assert dense.dtype == sums.values.dtype
+    np.testing.assert_allclose(backend.numpy(dense), expected, **tolerance)
+    np.testing.assert_allclose(backend.numpy(door.concatenate([sums])), expected.ravel(), **tolerance)
+    if door.traits(dense).writes:
+        out = door.fresh_copy(backend.array(np.ones((n_rows, 4)), dtype))
+        door.write(sums, out)
+        np.testing.assert_allclose(backend.numpy(out), expected, **tolerance)
+        door.subtract(0.5, sums, out)
+        np.testing.assert_allclose(backend.numpy(out), 0.5 * expected, **tolerance)
+
+
+def test_rows_are_added_on_a_gpu_of_pytorchs_too(monkeypatch, rng):
+    """The call that is made there; on the CPU it gives the same."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("xdfn.backend.ops.device_of", lambda x: torch.device("cuda"))
+    rows, values, out = rng.integers(0, 3, 20), rng.normal(size=(20, 4)), torch.ones((5, 4), dtype=torch.float64)
+    door.write(door.RowSums(torch.tensor(rows, dtype=torch.int32), torch.tensor(values), 5), out)
+    np.testing.assert_allclose(out.numpy(), np.eye(5)[rows].T @ values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_numbers_as_rows(backend, dtype):
+    most = 2.0**24 - 1  # the last odd integer of float32
+    x = [0.0, 2.0, 2.4, 1.6, most, -0.4, -0.6, -1.0, most + 1, np.nan, np.inf, -np.inf]
+    rows, known = door.row_numbers(backend.array(x, dtype), most + 1)
+    assert backend.numpy(rows).tolist() == [0, 2, 2, 2, most, 0, 0, 0, 0, 0, 0, 0]
+    assert backend.numpy(rows).dtype == np.int32
+    assert backend.numpy(known).tolist() == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert backend.numpy(known).dtype == dtype
+    unit = door.unit_rows(backend.array([2, 0, 2], "int32"), 3, backend.array([0.0], dtype))
+    assert backend.numpy(unit).tolist() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+    assert backend.numpy(unit).dtype == dtype
+
+
 @pytest.mark.parametrize("n", [5, 2**14])  # the second is long enough for BLAS
 def test_a_sum_of_two_multiples(backend, rng, n):
     x, y = rng.normal(size=(2, n))

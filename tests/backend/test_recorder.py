@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xdfn.backend import UnrecordedError, record
-from xdfn.backend._recorder import Number, Recording
+from xdfn.backend._recorder import Number, Recording, call_in_place
 
 
 def test_numbers():
@@ -83,6 +83,32 @@ def body(carry, inputs, numbers):
     total = np.add.reduce(p, axis=0)
     p -= numbers["lr"] * x
     return {"state": (p, count + 1.0)}, {"total": total}
+
+
+def test_rows_and_pieces_are_taken_anew(rng):
+    """`take`, concatenation and functions that write into an array, on what the arrays hold then."""
+    recording, table, at = Recording([], ()), rng.normal(size=(5, 2)), np.asarray([3, 0, 3])
+    W, rows = recording.own(table.copy()), recording.own(at.copy())
+    taken = W.take(rows, 0)
+    joined = np.concatenate([taken * 2.0, W[:3, :1]], axis=-1)
+    call_in_place(np.copyto, taken, joined[:, 1:])
+
+    def expected():
+        doubled = 2 * W.as_ndarray()[rows.as_ndarray()]
+        return np.concatenate([doubled, W.as_ndarray()[:3, :1]], axis=-1)
+
+    for _ in range(2):
+        assert joined.as_ndarray().tolist() == expected().tolist()
+        assert taken.as_ndarray().tolist() == expected()[:, 1:].tolist()
+        W.as_ndarray()[...] = rng.normal(size=(5, 2))
+        rows.as_ndarray()[...] = [1, 1, 4]
+        recording.replay(())
+    plain = np.zeros(2)
+    call_in_place(np.copyto, plain, np.ones(2))
+    assert plain.tolist() == [1.0, 1.0]
+    rows.as_ndarray()[0] = 5
+    with pytest.raises(IndexError):
+        recording.replay(())
 
 
 def carried():

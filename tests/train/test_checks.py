@@ -77,6 +77,28 @@ def test_values_that_cannot_be_meant(backend, X, y, loss, says):
         check_values(backend.array(X), backend.array(y), losses.resolve(loss), 2)
 
 
+@pytest.mark.parametrize(
+    ("X", "dtype", "says"),
+    [
+        ([[0, 0, 5], [1, 3, 5]], "float32", "integers from 0 to 2, .* got values from 0 to 3; make them 4 categories"),
+        ([[0, 0, 5], [1, 3, 5]], "int64", "integers from 0 to 2, .* got values from 0 to 3; make them 4 categories"),
+        ([[0, 0, 5], [1, 3, 5]], "uint8", "integers from 0 to 2, .* got values from 0 to 3; make them 4 categories"),
+        ([[0, -2, 5], [1, 2, 5]], "float64", ".*or -1 for an unknown category, got values from -2 to 2$"),
+        ([[0, -2, 5], [1, 2, 5]], "int8", ".*or -1 for an unknown category, got values from -2 to 2$"),
+        ([[0, 0.5, 5], [1, 2, 5]], "float32", ".*got values from 0.5 to 2, not all of them integers$"),
+    ],
+)
+def test_columns_of_categories(backend, X, dtype, says):
+    y, loss = backend.array([0, 1]), losses.resolve("cross_entropy")
+    X = np.asarray(X)
+    check_values(backend.array(X, dtype), y, loss, 2)
+    with pytest.raises(ValueError, match=rf"^X\[:, 1\] must hold category numbers, {says}"):
+        check_values(backend.array(X, dtype), y, loss, 2, {0: 2, 1: 3})
+    fine = np.asarray([[0, 2, 9], [1, -1, 9]])
+    check_values(backend.array(fine, "int32" if dtype == "uint8" else dtype), y, loss, 2, {0: 2, 1: 3, 2: 300})
+    check_values(backend.array([[True], [False]]), y, loss, 2, {0: 2})
+
+
 def test_values_that_are_right(backend):
     X = backend.array(np.zeros((2, 2)))
     for y, loss in [

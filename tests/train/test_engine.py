@@ -7,7 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from parts import ACTIVATIONS, CONSTRAINTS, LAYERS, LOSSES, OPTIMIZERS, REGULARIZERS, SCHEDULES, everything
+from parts import (
+    ACTIVATIONS,
+    CONSTRAINTS,
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SCHEDULES,
+    everything,
+    with_categories,
+)
 
 from xdfn import DFN, Callback, FullyConnected
 from xdfn.backend._recorder import Replay
@@ -96,7 +106,15 @@ def test_optimizers(data, rng, spec, width, replayed, monkeypatch):
 @pytest.mark.parametrize("spec", LAYERS)
 def test_layers(data, rng, spec, weighted, replayed, monkeypatch):
     more = {"sample_weight": rng.uniform(size=83)} if weighted else {}
-    check(model_of(spec, optimizer="adam(lr=0.01)"), data, rng.integers(0, 3, 83), replayed, monkeypatch, **more)
+    make = model_of(spec, optimizer="adam(lr=0.01)")
+    check(make, with_categories(spec, data), rng.integers(0, 3, 83), replayed, monkeypatch, **more)
+
+
+@pytest.mark.parametrize("k", [20, 2000])  # the second has parameters enough for steps of SGD without a gradient vector
+def test_embeddings(data, rng, k, replayed, monkeypatch):
+    spec = f"embedding({{1: {k}}}, dim=9)"
+    make = model_of(spec, optimizer="sgd(lr=0.1)")
+    check(make, with_categories(spec, data), rng.integers(0, 3, 83), replayed, monkeypatch)
 
 
 @pytest.mark.parametrize("spec", REGULARIZERS + CONSTRAINTS)

@@ -9,9 +9,9 @@ Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range o
 Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
 Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
-Making       arange, constants, ones_row
-Gradients    product, concatenate, write, subtract: for arrays and for pairs (A, B) that stand for A B
-Operations   sign, axpby, take, take_rows, elementwise, kernel, bias_activation, activation_pullback
+Making       arange, constants, ones_row, unit_rows
+Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B) that stand for A B, and for RowSums
+Operations   sign, axpby, take, take_rows, row_numbers, elementwise, kernel, bias_activation, activation_pullback
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
 Randomness   xdfn.backend.random
 
@@ -25,6 +25,7 @@ from xdfn.backend.convert import ArrayLike, as_array
 from xdfn.backend.ops import (
     Gradient,
     Product,
+    RowSums,
     activation_pullback,
     arange,
     axpby,
@@ -35,10 +36,12 @@ from xdfn.backend.ops import (
     kernel,
     ones_row,
     product,
+    row_numbers,
     sign,
     subtract,
     take,
     take_rows,
+    unit_rows,
     write,
 )
 from xdfn.backend.place import (
@@ -75,6 +78,7 @@ __all__ = [
     "Place",
     "Product",
     "Replay",
+    "RowSums",
     "Traits",
     "UnrecordedError",
     "activation_pullback",
@@ -107,6 +111,7 @@ __all__ = [
     "require_place",
     "require_shape",
     "resolve_place",
+    "row_numbers",
     "scan",
     "sign",
     "stream_rows",
@@ -117,5 +122,6 @@ __all__ = [
     "to_numpy",
     "to_place",
     "traits",
+    "unit_rows",
     "write",
 ]

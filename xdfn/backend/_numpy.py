@@ -26,6 +26,7 @@ _sum: Callable[..., Host] = np.add.reduce
 _max: Callable[..., Host] = np.maximum.reduce
 _maximum: Callable[..., Host] = np.maximum
 _minimum: Callable[..., Host] = np.minimum
+_rint: Callable[..., Host] = np.rint
 
 
 def sum(x: Host, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Host:
@@ -48,6 +49,10 @@ def astype(x: Host, dtype: "DTypeLike", copy: bool = True) -> Host:
     return x.astype(dtype, copy=copy)
 
 
+def round(x: Host) -> Host:
+    return _rint(x)
+
+
 def maximum(x: Host, y: Host | float) -> Host:
     if type(y) is float and x.ndim and x.dtype.char in "fd":  # two arrays are compared by vector instructions
         y = np.full(x.shape[-1], y, x.dtype)
@@ -61,6 +66,16 @@ def minimum(x: Host, y: Host | float) -> Host:
 
 
 IN_CACHE = 2**16  # elements of each array in a piece
+
+
+def add_rows(out: Host, rows: Host, values: Host) -> None:
+    """Compute out[rows[i]] += values[i] for all i, in place; `out` is in C order.
+
+    Element by element, since `np.add.at` takes up to four times as long row by row.
+    """
+    assert out.flags.c_contiguous
+    at = rows[:, None] * np.intp(out.shape[1]) + np.arange(out.shape[1])
+    np.add.at(out.reshape(-1), at.reshape(-1), values.reshape(-1))
 
 
 def in_pieces(work: Callable[[slice], None], n: int) -> None:

@@ -125,6 +125,12 @@ class RecordedArray(np.ndarray):
         self.recording.calls.append(partial(np.copyto, new.as_ndarray(), self.as_ndarray(), "unsafe"))
         return new
 
+    def take(self, rows: Host, axis: int | None = None) -> "RecordedArray":  # type: ignore[override]
+        plain, at = self.as_ndarray(), rows.as_ndarray() if isinstance(rows, RecordedArray) else rows
+        new = self.recording.new(plain.take(at, axis))
+        self.recording.calls.append(partial(plain.take, at, axis, new.as_ndarray()))
+        return new
+
     def __getitem__(self, key: object) -> "RecordedArray":
         item = super().__getitem__(key)  # type: ignore[call-overload]  # NumPy checks it
         if not isinstance(item, RecordedArray):
@@ -137,7 +143,7 @@ class RecordedArray(np.ndarray):
     def _read(self, *args: object, **kwargs: object) -> NoReturn:
         raise UnrecordedError("values were read or copied")
 
-    __bool__ = __float__ = __int__ = __index__ = __iter__ = item = tolist = take = copy = _read
+    __bool__ = __float__ = __int__ = __index__ = __iter__ = item = tolist = copy = _read
 
 
 def _where(recording: "Recording", condition: Host, x: "ArrayLike | Number", y: "ArrayLike | Number") -> RecordedArray:
@@ -289,6 +295,15 @@ def call_c(like: Host, routine: Callable[..., None], *args: object) -> None:
         like.recording.call_c(routine, args, like.dtype)
     else:
         routine(*[x.ctypes.data if isinstance(x, np.ndarray) else x for x in args])
+
+
+def call_in_place(function: Callable[..., None], out: Host, *arrays: Host) -> None:
+    """function(out, *arrays), a function of NumPy that writes into `out` alone and is no method of it."""
+    if isinstance(out, RecordedArray):
+        recording = out.recording
+        recording.call(partial(function, *[recording.operand(x, None) for x in (out, *arrays)]))
+    else:
+        function(out, *arrays)
 
 
 class Replay:

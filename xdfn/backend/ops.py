@@ -7,6 +7,7 @@ mypy takes an array of NumPy for no `Array`, so it does not check the lines afte
 import functools
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import numpy as np
@@ -14,12 +15,28 @@ from array_api_compat import device as device_of
 
 from xdfn.backend import _cupy
 from xdfn.backend._blas import add_product, add_scaled
-from xdfn.backend._numpy import in_pieces
+from xdfn.backend._numpy import add_rows, in_pieces
+from xdfn.backend._recorder import call_in_place
 from xdfn.backend.array import Array, Foreign
 from xdfn.backend.place import library_of, namespace, traits
 
 Product = tuple[Array, Array]  # a pair (A, B) that stands for the product A B
-Gradient = Array | Product
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Values (n, d) that stand for the matrix (n_rows, d) whose row c is the sum of the values[i] with rows[i] = c."""
+
+    rows: Array
+    values: Array
+    n_rows: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.n_rows, self.values.shape[-1]
+
+
+Gradient = Array | Product | RowSums
 
 
 class Function(Protocol):
@@ -77,6 +94,12 @@ def _constant(what: tuple[object, ...], make: Callable[[], Array], like: Array) 
     return _CONSTANTS[kind]
 
 
+def unit_rows(rows: Array, n: int, like: Array) -> Array:
+    """The rows, int32 (m,), of a unit matrix (n, n), as an array (m, n) in the dtype of `like`: one-hot."""
+    xp = namespace(like)
+    return xp.astype(xp.reshape(rows, (-1, 1)) == arange(n, like), like.dtype)
+
+
 def sign(x: Array) -> Array:
     """-1, 0 or 1 in the dtype of x: `xp.sign`, which reads the device on CuPy."""
     xp = namespace(x)
@@ -87,12 +110,52 @@ def sign(x: Array) -> Array:
 
 
 def product(gradient: Gradient) -> Array:
-    """A gradient as an array: a pair (A, B) stands for the product A B."""
+    """A gradient as an array: a pair (A, B) stands for the product A B, `RowSums` for sums of rows."""
+    gradient = _settled(gradient)
+    if isinstance(gradient, RowSums):
+        return _summed(gradient)
     return gradient[0] @ gradient[1] if isinstance(gradient, tuple) else gradient
 
 
+def _settled(gradient: Gradient) -> Gradient:
+    """Sums of rows as a product with one-hot rows, unless the library can add rows to an array."""
+    if not isinstance(gradient, RowSums):
+        return gradient
+    rows, values, n_rows = gradient.rows, gradient.values, gradient.n_rows
+    library = library_of(namespace(values))
+    if library in ("numpy", "torch", "jax") or (library == "cupy" and n_rows > values.shape[0]):
+        return gradient
+    return unit_rows(rows, n_rows, values).mT, values
+
+
+def _summed(sums: RowSums) -> Array:
+    values = sums.values
+    if traits(values).compiles:
+        added: Array = importlib.import_module("jax").ops.segment_sum(values, sums.rows, num_segments=sums.n_rows)
+        return added
+    out = namespace(values).zeros(sums.shape, dtype=values.dtype, device=device_of(values))
+    _add_rows(out, sums.rows, values)
+    return out
+
+
+def _add_rows(out: Array, rows: Array, values: Array) -> None:
+    """Compute out[rows[i]] += values[i] for all i, in place and in the same order each time: without atomic additions.
+
+    `out` is in C order.
+    """
+    xp = namespace(out)
+    if isinstance(out, np.ndarray):
+        call_in_place(add_rows, out, rows, values)
+    elif library_of(xp) == "torch" and device_of(out).type == "cpu":
+        out.index_add_(0, rows, values)  # type: ignore[attr-defined]
+    elif library_of(xp) == "torch":  # on a GPU it sorts the rows
+        out.index_put_((rows.long(),), values, accumulate=True)  # type: ignore[attr-defined]
+    else:  # equal rows get equal sums, so it does not matter which of them is written last
+        out[rows] += xp.astype(xp.reshape(rows, (-1, 1)) == rows, out.dtype) @ values
+
+
 def concatenate(pieces: Sequence[Gradient]) -> Array:
-    """The pieces, arrays or pairs (A, B), end to end in one vector."""
+    """The gradients, of whatever kind, end to end in one vector."""
     arrays = [product(piece) for piece in pieces]
     xp = namespace(arrays[0])
     return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
@@ -100,7 +163,11 @@ def concatenate(pieces: Sequence[Gradient]) -> Array:
 
 def write(gradient: Gradient, out: Array) -> None:
     """Put a gradient straight where it belongs: a product needs no array of its own."""
-    if isinstance(gradient, tuple):
+    gradient = _settled(gradient)
+    if isinstance(gradient, RowSums):
+        out[...] = 0.0
+        _add_rows(out, gradient.rows, gradient.values)
+    elif isinstance(gradient, tuple):
         namespace(out).matmul(*gradient, out=out)
     else:
         out[...] = gradient
@@ -108,7 +175,10 @@ def write(gradient: Gradient, out: Array) -> None:
 
 def subtract(rate: float, gradient: Gradient, out: Array) -> None:
     """out -= rate gradient, in place; the product of a pair needs no array of its own where BLAS can."""
-    if not isinstance(gradient, tuple) or not _subtract_product(rate, gradient[0], gradient[1], out):
+    gradient = _settled(gradient)
+    if isinstance(gradient, RowSums):  # the other rows are not touched
+        _add_rows(out, gradient.rows, -rate * gradient.values)
+    elif not isinstance(gradient, tuple) or not _subtract_product(rate, gradient[0], gradient[1], out):
         out -= rate * product(gradient)
 
 
@@ -186,6 +256,17 @@ def kernel(function: Callable[[Array, *Ts], T]) -> Callable[[Array, *Ts], T]:
         return _fused((name,), function)(x, *args)
 
     return call
+
+
+@kernel
+def row_numbers(x: Array, n_rows: float) -> tuple[Array, Array]:
+    """The row, int32 (m,), that each of the numbers x (m,) is nearest to, and 1 in the dtype of x, or 0 if it is none
+    of 0 to n_rows - 1; its row is 0 then.
+    """
+    xp = namespace(x)
+    nearest = xp.round(x)
+    known = (nearest >= 0.0) & (nearest < n_rows)
+    return xp.astype(xp.where(known, nearest, 0.0), xp.int32), xp.astype(known, x.dtype)
 
 
 def bias_activation(g: Function, z: Array, b: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ inherits it from `Targets`, where a row of targets is numbers, or from `ClassTar
 
 from typing import ClassVar
 
-from xdfn.backend import Array, arange, function_name, namespace
+from xdfn.backend import Array, function_name, namespace, unit_rows
 
 __all__: list[str] = []
 
@@ -130,5 +130,4 @@ def aligned(y: Array, z: Array, m: int | None = None) -> Array:
 def one_hot(y: Array, like: Array) -> Array:
     """Labels (n,) as rows of a unit matrix, (n, m) in the dtype of `like` (n, m)."""
     xp = namespace(like)
-    labels = xp.reshape(y if y.dtype == xp.int32 else xp.astype(y, xp.int32), (-1, 1))
-    return xp.astype(labels == arange(like.shape[-1], like), like.dtype)
+    return unit_rows(y if y.dtype == xp.int32 else xp.astype(y, xp.int32), like.shape[-1], like)

@@ -26,6 +26,7 @@ from xdfn.backend import (
 )
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
+from xdfn.nn.targets import Limits
 
 _PIECE = 2**18  # elements that are looked at together: such a piece fits the cache
 
@@ -78,39 +79,57 @@ def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
     loss.check_shape(y, n_out)
 
 
-def check_values(X: Array, y: Array, loss: ObjectiveBase, n_out: int) -> None:
-    """Raise ValueError where X or y holds NaN or infinity, or y a value that is no target of the loss.
+def check_values(
+    X: Array, y: Array, loss: ObjectiveBase, n_out: int, categories: Mapping[int, int] | None = None
+) -> None:
+    """Raise ValueError where X or y holds NaN or infinity, y a value that is no target of the loss, or a column of X
+    no category number, of those that `categories` has (see `LayerBase.categories`).
 
     One read of the device.
     """
+    columns = {f"X[:, {j}]": (X[:, j], k) for j, k in (categories or {}).items()}
     with computing(X):
-        _check_values(X, y, loss.limits(y, n_out), loss.unit_rows and y.ndim == 2, loss.classifies)
+        _check_values(X, y, loss.limits(y, n_out), loss, columns)
 
 
 def _check_values(
-    X: Array, y: Array, limits: tuple[float | None, float | None], unit_rows: bool, classes: bool
+    X: Array, y: Array, limits: Limits, loss: ObjectiveBase, columns: Mapping[str, tuple[Array, int]]
 ) -> None:
     xp = namespace(X)
-    low, high = limits
     tests: list[tuple[str, Array]] = []
     for name, x in (("X", X), ("y", y)):
         if xp.isdtype(x.dtype, "real floating"):
             tests.append((name, _all(xp, x, xp.isfinite)))
-    if not xp.isdtype(y.dtype, "bool"):
-        least, most = _range_of_integers(xp, y)
-        # a bound beyond the range of the dtype always holds, and not all libraries can compare with it
-        if low is not None and (least is None or low > least):
-            tests.append(("", _all(xp, y, lambda v: v >= low)))
-        if high is not None and (most is None or high < most):
-            tests.append(("", _all(xp, y, lambda v: v <= high)))
-    if unit_rows:
+    tests += [("", flag) for flag in _within(xp, y, limits)]
+    if loss.unit_rows and y.ndim == 2:
         tests.append(("rows", _all(xp, y, lambda v: _sum_to_one(xp, v))))
+    for name, (x, k) in columns.items():
+        tests += [(name, flag) for flag in _within(xp, x, (-1, k - 1))]
+        if xp.isdtype(x.dtype, "real floating"):
+            tests.append((name, _all(xp, x, lambda v: xp.equal(v, xp.round(v)))))
     if not tests:
         return
     passed = to_numpy(xp.stack([flag for _, flag in tests])).tolist()
     for (name, _), fine in zip(tests, passed, strict=True):
         if not fine:
-            raise ValueError(_complaint(name, xp, y, limits, classes))
+            raise ValueError(
+                _complaint_of(name, *columns[name])
+                if name in columns
+                else _complaint(name, xp, y, limits, loss.classifies)
+            )
+
+
+def _within(xp: Namespace, x: Array, limits: Limits) -> list[Array]:
+    """Whether no element is below the first limit, and whether none is above the second, where there may be such."""
+    if xp.isdtype(x.dtype, "bool"):
+        return []
+    (low, high), (least, most), flags = limits, _range_of_integers(xp, x), []
+    # a bound beyond the range of the dtype always holds, and not all libraries can compare with it
+    if low is not None and (least is None or low > least):
+        flags.append(_all(xp, x, lambda v: v >= low))
+    if high is not None and (most is None or high < most):
+        flags.append(_all(xp, x, lambda v: v <= high))
+    return flags
 
 
 def _range_of_integers(xp: Namespace, y: Array) -> tuple[int | None, int | None]:
@@ -121,7 +140,20 @@ def _range_of_integers(xp: Namespace, y: Array) -> tuple[int | None, int | None]
     return info.min, info.max
 
 
-def _complaint(name: str, xp: Namespace, y: Array, limits: tuple[float | None, float | None], classes: bool) -> str:
+def _complaint_of(name: str, x: Array, k: int) -> str:
+    """What is wrong with a column that is to hold the numbers of k categories."""
+    xp = namespace(x)
+    least, most = (float(to_numpy(f(x))) for f in (xp.min, xp.max))
+    mend = ", not all of them integers" if least >= -1 and most < k else ""
+    if most >= k:
+        mend = f"; make them {int(most) + 1} categories, or code the unknown ones as -1"
+    return (
+        f"{name} must hold category numbers, integers from 0 to {k - 1}, or -1 for an unknown category, got values "
+        f"from {least:.8g} to {most:.8g}{mend}"
+    )
+
+
+def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, classes: bool) -> str:
     if name == "rows":
         return (
             "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "

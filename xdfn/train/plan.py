@@ -158,7 +158,8 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
     check_targets(y, X, config.loss, config.n_out)
     memory.flat_targets = y.ndim == 1
     if options.check_input:
-        check_values(X, y, config.loss, config.n_out)
+        first = next(iter(config.layers.values()))
+        check_values(X, y, config.loss, config.n_out, first.input_categories(X.shape[1]))
     for metric in options.metrics.values():
         metric.check(config.loss, config.n_out)
     rows, measured = make_rows(config, memory, X, y, like, options)

@@ -4,6 +4,7 @@ dense          FullyConnected
 softmax        Softmax
 prelu          PReLU
 maxout         Maxout
+embedding      Embedding: columns of category numbers
 noise          Dropout, GaussianNoise
 normalization  BatchNorm, LayerNorm
 residual       Residual: a block of layers
@@ -14,10 +15,11 @@ stateful       a layer as an object that keeps parameters, inputs and gradients
 context        what layers are given and what they give back
 """
 
-from xdfn.nn.layers import base, context, dense, maxout, noise, normalization, prelu, residual, softmax
+from xdfn.nn.layers import base, context, dense, embedding, maxout, noise, normalization, prelu, residual, softmax
 from xdfn.nn.layers.base import *
 from xdfn.nn.layers.context import *
 from xdfn.nn.layers.dense import *
+from xdfn.nn.layers.embedding import *
 from xdfn.nn.layers.maxout import *
 from xdfn.nn.layers.noise import *
 from xdfn.nn.layers.normalization import *
@@ -29,6 +31,7 @@ __all__ = [
     *base.__all__,
     *context.__all__,
     *dense.__all__,
+    *embedding.__all__,
     *maxout.__all__,
     *noise.__all__,
     *normalization.__all__,

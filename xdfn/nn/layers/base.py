@@ -104,6 +104,13 @@ class LayerBase(StatefulLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define pullback(params, cache, dy, input_grad)")
 
+    def input_categories(self, n_in: int) -> dict[int, int]:
+        """The columns of the input that hold category numbers, by position, each with how many there are.
+
+        `fit` checks that the first layer gets such numbers, 0 to one less, or -1 for an unknown category.
+        """
+        return {}
+
     def random_key(self, seed: int, *where: int) -> random.Key:
         """The random key of a step; see `random.mask_key`."""
         return random.mask_key(seed, *where)

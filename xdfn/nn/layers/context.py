@@ -9,7 +9,7 @@ __all__ = ["Context"]
 
 Params = dict[str, Array]  # by name; an optimizer updates them
 Buffers = dict[str, Array]  # by name; a layer updates them itself, without a gradient
-Gradients = dict[str, Gradient]  # an array, or a pair (A, B) that stands for the product A B
+Gradients = dict[str, Gradient]  # an array, a pair (A, B) that stands for the product A B, or RowSums
 Cache = Tree  # of a layer's own shape: its `apply` leaves it for its `pullback`
 
 Drawn = tuple[dict[str, Host], dict[str, Host], int]  # of `init`: parameters, buffers, number of outputs
