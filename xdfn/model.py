@@ -12,6 +12,7 @@ from xdfn.core.keywords import known_arguments
 from xdfn.core.part import config_key
 from xdfn.core.registry import Spec
 from xdfn.custom_loop import CustomLoop
+from xdfn.functional import Functional
 from xdfn.inference import Predictor
 from xdfn.nn.initializers import InitializerBase, initializers
 from xdfn.nn.layers.base import LayerBase, check_layers, named
@@ -42,7 +43,7 @@ def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
     return cast(Spec[InitializerBase], spec)
 
 
-class DFN(Predictor, CustomLoop, Portable, Guarded):
+class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
     """A deep feedforward network.
 
     Parameters

@@ -44,6 +44,8 @@ def test_what_a_library_can_do():
     jax = pytest.importorskip("jax")
     assert traits(jax.numpy.zeros(1)).compiles
     assert not traits(jax.numpy.zeros(1)).packs
+    torch = pytest.importorskip("torch")
+    assert traits(torch.zeros(1)) == Traits(writes=True, tapes=True)
 
 
 def test_a_place_by_name():
@@ -122,5 +124,3 @@ def test_computing_warns_of_nothing(backend):
     with door.computing(x):
         y = x * x / x
     assert not np.isfinite(backend.numpy(y)).any()
-    with np.errstate(over="raise"):
-        assert door.overflow_is_fine(lambda: np.float32(1e30) * np.float32(1e30))() == np.inf

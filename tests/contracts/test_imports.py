@@ -22,6 +22,7 @@ FLOORS = [
     "train",
     "checkpoint",
     "inference",
+    "functional",
     "custom_loop",
     "inspect",
     "portable",

@@ -52,6 +52,16 @@ def test_grad_is_that_of_jax(spec):
     np.testing.assert_allclose(g.grad(Z), np.asarray(gradient), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("library", ["jax", "torch"])
+def test_grad_of_libraries_at_zero_is_ours_where_there_is_no_kink(library):
+    module = pytest.importorskip({"jax": "jax.numpy"}.get(library, library))
+    grad = pytest.importorskip("jax").grad if library == "jax" else module.func.grad
+    zero = np.zeros((1, 1))
+    for g in (Sigmoid(), Tanh(), HardSigmoid(), Affine(2, 1), SoftPlus(), Softsign(), SiLU(), Mish(), GELU(), ELU()):
+        gradient = grad(lambda z, g=g: g.forward(z).sum())(module.asarray(zero))
+        assert float(gradient[0, 0]) == pytest.approx(g.grad(zero)[0, 0], rel=1e-15), g
+
+
 @pytest.mark.parametrize("spec", ACTIVATIONS)
 def test_pullback_is_grad_times_da(backend, spec, rng):
     g, da = activations.resolve(spec), rng.normal(size=Z.shape)

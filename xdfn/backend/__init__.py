@@ -6,12 +6,13 @@ Places       namespace(x): its array-API functions.  place(x), resolve_place("cu
              HOST is that of NumPy.  traits(x): what the library can do.
              require_array, require_place, require_shape, function_name: errors that say how to mend it
 Dtypes       real_dtype, real_name, has_float64; tiny, largest, eps: the range of a dtype
-Computing    computing(x): the context of all computing with x.  overflow_is_fine: a decorator
+Computing    computing(x): the context of all computing with x
 Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
 Making       arange, constants, ones_row, unit_rows
 Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B) that stand for A B, and for RowSums
-Operations   sign, axpby, take, take_rows, row_numbers, elementwise, kernel, bias_activation, activation_pullback
+Operations   sign, sigmoid, add, divide, axpby, take, take_rows, row_numbers, elementwise, kernel,
+             bias_activation, activation_pullback
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
 Randomness   xdfn.backend.random
 
@@ -27,16 +28,19 @@ from xdfn.backend.ops import (
     Product,
     RowSums,
     activation_pullback,
+    add,
     arange,
     axpby,
     bias_activation,
     concatenate,
     constants,
+    divide,
     elementwise,
     kernel,
     ones_row,
     product,
     row_numbers,
+    sigmoid,
     sign,
     subtract,
     take,
@@ -54,7 +58,6 @@ from xdfn.backend.place import (
     has_float64,
     largest,
     namespace,
-    overflow_is_fine,
     place,
     real_dtype,
     real_name,
@@ -82,6 +85,7 @@ __all__ = [
     "Traits",
     "UnrecordedError",
     "activation_pullback",
+    "add",
     "arange",
     "as_array",
     "as_real",
@@ -90,6 +94,7 @@ __all__ = [
     "computing",
     "concatenate",
     "constants",
+    "divide",
     "elementwise",
     "eps",
     "fresh_copy",
@@ -99,7 +104,6 @@ __all__ = [
     "largest",
     "namespace",
     "ones_row",
-    "overflow_is_fine",
     "place",
     "product",
     "put",
@@ -113,6 +117,7 @@ __all__ = [
     "resolve_place",
     "row_numbers",
     "scan",
+    "sigmoid",
     "sign",
     "stream_rows",
     "subtract",

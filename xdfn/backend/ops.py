@@ -106,6 +106,43 @@ def sign(x: Array) -> Array:
     return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
 
 
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + e^-z), without overflow.
+
+    On PyTorch and JAX it is the library's own function: their derivative of the formula is infinity times 0 where e^-z
+    is infinite.
+    """
+    if traits(z).tapes:
+        return namespace(z).sigmoid(z)
+    if traits(z).compiles:
+        own: Array = importlib.import_module("jax").nn.sigmoid(z)
+        return own
+    return _sigmoid(z)
+
+
+@np.errstate(over="ignore")
+def _sigmoid(z: Array) -> Array:
+    e = namespace(z).exp(-z)  # infinite for z < -88 in float32, and 1 / infinity is the right 0
+    e += 1.0
+    return 1.0 / e
+
+
+def add(x: Array, y: Array) -> Array:
+    """x + y. Consumes x, and writes the result there unless the library may need x."""
+    if traits(x).tapes:
+        return x + y
+    x += y
+    return x
+
+
+def divide(x: Array, y: Array) -> Array:
+    """x / y. Consumes x, and writes the result there unless the library may need x."""
+    if traits(x).tapes:
+        return x / y
+    x /= y
+    return x
+
+
 # ---- gradients and vectors of parameters -------------------------------------------------------------------------
 
 
@@ -212,11 +249,8 @@ def take_rows(X: Array, y: Array, rows: Array) -> tuple[Array, Array]:
 
 
 def take(x: Array, rows: Array) -> Array:
-    """Rows of x by non-negative indices; on PyTorch, array_api_compat's `take` launches three more kernels."""
-    xp = namespace(x)
-    if library_of(xp) == "torch":
-        return xp.index_select(x, 0, rows)
-    return xp.take(x, rows, axis=0)
+    """Rows of x by non-negative indices."""
+    return namespace(x).take(x, rows, axis=0)
 
 
 # ---- functions that become kernels -------------------------------------------------------------------------------
@@ -278,7 +312,7 @@ def bias_activation(g: Function, z: Array, b: Array) -> tuple[Array, Array]:
             return z, g.forward(z)
 
         return _fused(("bias_activation", *_identity(g)), function)(z, b)
-    z += b
+    z = add(z, b)
     return z, g.forward(z)
 
 

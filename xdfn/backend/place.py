@@ -4,7 +4,7 @@ import functools
 import importlib
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import NamedTuple, cast
 
@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 from array_api_compat import device as device_of
 
-from xdfn.backend import _numpy
+from xdfn.backend import _numpy, _torch
 from xdfn.backend.array import Array, DType, Foreign, Namespace
 
 
@@ -23,6 +23,7 @@ class Traits(NamedTuple):
     compiles: bool = False  # whole runs of steps into one program
     records: bool = False  # the calls that a step makes, to make them again
     fuses: bool = False  # a Python function of arrays into one kernel
+    tapes: bool = False  # operations, to differentiate or to map them: what one has seen must not be written over
 
     @property
     def packs(self) -> bool:
@@ -38,7 +39,7 @@ class Traits(NamedTuple):
 _TRAITS = {
     "numpy": Traits(writes=True, records=True),
     "cupy": Traits(writes=True, fuses=True),
-    "torch": Traits(writes=True),
+    "torch": Traits(writes=True, tapes=True),
     "jax": Traits(compiles=True),
 }
 
@@ -77,6 +78,11 @@ def namespace(x: Array) -> Namespace:
     return xp if xp is not None else _find_namespace(x)
 
 
+def is_array(x: object) -> bool:
+    """Whether x is an array of any library."""
+    return type(x) in _NAMESPACES or is_array_api_obj(x)
+
+
 def traits(x: Array) -> Traits:
     """The traits of the library of `x`."""
     found = _TRAITS_OF_TYPE.get(type(x))
@@ -92,6 +98,8 @@ def _find_namespace(x: object) -> Namespace:
         xp: Namespace = _numpy  # array_api_compat's wrapper costs 100 ms to import and adds nothing from NumPy 2 on
     elif is_array_api_obj(x):
         xp = array_namespace(x)
+        if library_of(xp) == "torch":
+            xp = _torch.namespace()
     elif type(x).__module__.startswith("cupy._core"):  # CuPy's tracer passes these to a function that it fuses
         xp = _namespace_of_tracer()
     else:
@@ -184,7 +192,7 @@ def _named_device(library: str, xp: Namespace, name: str) -> object:
 
 def _import(library: str) -> Namespace:
     try:
-        return cast(Namespace, importlib.import_module(_IMPORTS[library]))
+        return _torch.namespace() if library == "torch" else cast(Namespace, importlib.import_module(_IMPORTS[library]))
     except ImportError as error:
         raise ValueError(f"cannot import {library!r} ({error}); install it first") from error
 
@@ -279,23 +287,19 @@ def _finfo(x: Array) -> tuple[float, float, float]:
     return _FINFO[kind]
 
 
-def computing(x: Array) -> AbstractContextManager[object]:
+def computing(x: Array, *, tape: bool = False) -> AbstractContextManager[object]:
     """The context in which all computing with x takes place.
 
-    On its device, without a library's own tape, since the gradients are ours, and without warnings, since a divergence
-    is reported at the end of the epoch.
+    On its device, without a library's own tape, since the gradients are ours, unless `tape` lets it run, and without
+    warnings, since a divergence is reported at the end of the epoch.
     """
     xp = namespace(x)
+    if traits(x).tapes:
+        return nullcontext() if tape else xp.no_grad()  # type: ignore[return-value]
     library = library_of(xp)
-    if library == "torch":
-        return xp.no_grad()  # type: ignore[return-value]
     if library == "cupy":
         device: AbstractContextManager[object] = x.device  # type: ignore[attr-defined]
         return device
     if library == "numpy":
         _numpy.keep_pages()
     return np.errstate(all="ignore")  # for NumPy, and libraries that compute with NumPy
-
-
-# Only NumPy warns of an overflow, and array-api-strict, which computes with NumPy; used as a decorator.
-overflow_is_fine = np.errstate(over="ignore")

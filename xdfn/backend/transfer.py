@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVarTuple, cast
 
 import numpy as np
-from array_api_compat import is_array_api_obj
 from array_api_compat import to_device as _to_device
 
 from xdfn.backend import _cupy, _numpy
 from xdfn.backend.array import Array, DType, Foreign, Host
-from xdfn.backend.place import Place, has_float64, library_of, namespace, place, traits
+from xdfn.backend.place import Place, has_float64, is_array, library_of, namespace, place, traits
 from xdfn.core.tree import Tree, leaves, tree_map
 
 Ts = TypeVarTuple("Ts")
@@ -77,7 +76,7 @@ def as_real(x: object) -> Array:
 
     Python numbers and lists go to NumPy, integers to the library's default precision.
     """
-    array = cast(Array, x if is_array_api_obj(x) else np.asarray(x))
+    array = cast(Array, x if is_array(x) else np.asarray(x))
     xp = namespace(array)
     return array if xp.isdtype(array.dtype, "real floating") else xp.astype(array, xp.asarray(0.0).dtype)
 

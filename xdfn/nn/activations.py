@@ -2,12 +2,12 @@
 its value a = g(z), its derivative g'(z), and how a gradient passes through it, dz = g'(z) da.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import ClassVar
 
-from xdfn.backend import Array, as_real, largest, namespace, overflow_is_fine
+from xdfn.backend import Array, as_real, divide, largest, namespace
+from xdfn.backend import sigmoid as _sigmoid
 from xdfn.core.fields import number_field
 from xdfn.core.part import Part, closest_override
 from xdfn.core.registry import Registry
@@ -94,13 +94,6 @@ def sigmoid(x: object) -> Array:
     return _sigmoid(as_real(x))
 
 
-@overflow_is_fine
-def _sigmoid(z: Array) -> Array:
-    e = namespace(z).exp(-z)  # infinite for z < -88 in float32, and 1 / infinity is the right 0
-    e += 1.0
-    return 1.0 / e
-
-
 def softmax(x: object) -> Array:
     """e^x / sum e^x over the last axis, shifted by the maximum so that nothing overflows.
 
@@ -111,8 +104,7 @@ def softmax(x: object) -> Array:
     x = as_real(x)
     xp = namespace(x)
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    e /= xp.sum(e, axis=-1, keepdims=True)
-    return e
+    return divide(e, xp.sum(e, axis=-1, keepdims=True))
 
 
 def exponential(z: Array) -> Array:
@@ -126,7 +118,6 @@ def exp_limit(z: Array) -> float:
     return _whole_log(largest(z))
 
 
-@functools.cache
 def _whole_log(x: float) -> float:
     return float(int(math.log(x)))
 
@@ -279,7 +270,8 @@ class SoftPlus(ActivationBase, traceable=True):
 
     def forward(self, z: Array) -> Array:
         xp = namespace(z)
-        return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
+        above = xp.maximum(z, 0.0)
+        return above + xp.log1p(xp.exp(xp.minimum(z, 0.0) - above))  # libraries differ in the derivative of |z| at 0
 
     def grad(self, z: Array) -> Array:
         return _sigmoid(z)
@@ -367,7 +359,7 @@ class ELU(ActivationBase, traceable=True):
 
     def forward(self, z: Array) -> Array:
         xp = namespace(z)
-        return xp.where(z > 0, z, self.alpha * xp.expm1(xp.minimum(z, 0.0)))
+        return xp.maximum(z, 0.0) + self.alpha * xp.expm1(xp.minimum(z, 0.0))
 
     def grad(self, z: Array) -> Array:
         xp = namespace(z)

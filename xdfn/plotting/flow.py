@@ -27,9 +27,9 @@ def error_flow(model: DFN, X: Array, y: Array, ax: Axes | None = None) -> Axes:
 
     Above, the layers from left to right, with the outputs a^l on the way forward and the errors delta^l on the way
     back. Below, on a log scale, the length of delta^l, the mean over the rows. delta^l is the gradient of a row's loss
-    at the scores z^l of the layer, or at its outputs where it has no activation; of the last layer before a softmax,
-    say, that belongs to the loss. It is a step of training, with Dropout's masks and the statistics of the rows; the
-    model is left as it is.
+    at the scores z^l of the layer, or at its outputs where it has no activation. A last softmax or sigmoid that is the
+    loss's own link counts as part of the loss. It is a step of training, with Dropout's masks and BatchNorm's
+    statistics of these rows; the model is left as it is.
 
     Parameters
     ----------

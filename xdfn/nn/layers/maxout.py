@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xdfn.backend import Array, arange, namespace, ones_row
+from xdfn.backend import Array, add, arange, namespace, ones_row
 from xdfn.core.fields import Field, integer
 from xdfn.core.registry import Spec
 from xdfn.nn.initializers import InitializerBase
@@ -59,8 +59,7 @@ class Maxout(WeightedLayer, traceable=True):
 
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
         xp = namespace(x)
-        z = x @ params["W"]
-        z += params["b"]
+        z = add(x @ params["W"], params["b"])
         z = xp.reshape(z, (-1, self.n_pieces, self.n_out))
         return xp.max(z, axis=-2), (x, z), buffers
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xdfn.backend import Array, namespace, ones_row, tiny
+from xdfn.backend import Array, add, namespace, ones_row, tiny
 from xdfn.core.fields import number_field
 from xdfn.core.registry import Spec
 from xdfn.nn.layers.base import LayerBase, layers
@@ -79,8 +79,7 @@ class BatchNorm(LayerBase, traceable=True):
             buffers = {name: k * old + (1.0 - k) * running[name] for name, old in buffers.items()}
         scale = 1.0 / namespace(x).sqrt(var + self.eps)
         x_hat = d * scale
-        y = x_hat * params["gamma"]
-        y += params["beta"]
+        y = add(x_hat * params["gamma"], params["beta"])
         return y, (x_hat, scale, r), buffers
 
     def _shares(self, x: Array, ctx: Context) -> tuple[Array, float | Array]:
@@ -128,8 +127,7 @@ class LayerNorm(LayerBase, traceable=True):
         d = x - _mean(x)
         scale = 1.0 / xp.sqrt(_mean(d * d) + self.eps)
         x_hat = d * scale
-        y = x_hat * params["gamma"]
-        y += params["beta"]
+        y = add(x_hat * params["gamma"], params["beta"])
         return y, (x_hat, scale), buffers
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
