@@ -310,7 +310,7 @@ class Predictor(Configured):
         """What `evaluate` is to measure, by name."""
         if metric is not None and metrics is not None:
             raise ValueError("evaluate expects either metric=, for a number, or metrics=, for a dict, got both")
-        given = metrics if metric is None else [metric]
+        given = metrics if metric is None else {"metric": metric}
         if given is None:
             return {"accuracy": Accuracy()} if self.loss.classifies else {"loss": MeanLoss()}
         measured = resolve_metrics(given, MeanLoss())
