@@ -51,6 +51,7 @@ def test_a_notebook_shows_a_table(rows):
     html = model._repr_html_()
     assert html.count("<tr") == len(model.layers) + 2  # and the head, and the total
     assert "GaussianNoise1" in html
+    assert "layers=" not in html
     assert f"{sum(p.size for layer in model.layers.values() for p in layer.params.values()):,}" in html
 
 

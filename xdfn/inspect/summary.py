@@ -156,4 +156,5 @@ class Described(Configured):
         )
 
     def _repr_html_(self) -> str:
-        return html(self.config().layers, repr(self))
+        rule = as_given(self.optimizer, OptimizerInitializer(self.optimizer)())
+        return html(self.config().layers, f"DFN, {self.loss}, {rule}")  # the table has the layers
