@@ -5,14 +5,14 @@ by its own tape, maps over rows or over many networks, compilation.
 import copy
 from collections.abc import Callable, Mapping
 
-from xdfn.backend import HOST, Array, Place, computing, fresh_copy, namespace, place
+from xdfn.backend import HOST, Array, Foreign, Place, computing, fresh_copy, namespace, place
 from xdfn.inference import freeze
 from xdfn.nn.network import LayerTree, Network
 from xdfn.train.checks import check_real
 from xdfn.train.plan import Configured
 
-Params = dict[str, dict[str, Array]]  # by layer and name, of the layers that have some
-PureFunction = Callable[[Mapping[str, Mapping[str, Array]], Array], Array]
+Params = dict[str, dict[str, Foreign]]  # arrays by layer and name, of the layers that have some
+PureFunction = Callable[[Mapping[str, Mapping[str, Foreign]], Foreign], Foreign]  # of a library's arrays, or tracers
 
 
 class Functional(Configured):

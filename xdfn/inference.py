@@ -5,7 +5,7 @@ the answer depends on the inputs.
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, overload
 
-from xdfn.backend import Array, ArrayLike, as_array, computing, namespace, place, put, to_numpy
+from xdfn.backend import Array, ArrayLike, Foreign, Host, as_array, computing, namespace, place, put, to_numpy
 from xdfn.core.fields import flag, integer
 from xdfn.core.keywords import known_arguments
 from xdfn.nn.layers.base import LayerBase
@@ -169,6 +169,11 @@ class Predictor(Configured):
         one_column = self._memory.flat_targets and prediction.ndim == 2 and prediction.shape[1] == 1
         return namespace(prediction).reshape(prediction, (-1,)) if one_column else prediction
 
+    # NumPy's arrays are array-likes too, and give such: for completion
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, X: Host, *, samples: None = None, spread: Literal[False] = False
+    ) -> Host: ...
     @overload
     def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[False] = False) -> Array: ...
     @overload
@@ -176,7 +181,7 @@ class Predictor(Configured):
     @overload
     def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[True]) -> tuple[Array, Array]: ...
     @known_arguments
-    def predict(self, X: ArrayLike, *, samples: int | None = None, spread: bool = False) -> Array | tuple[Array, Array]:
+    def predict(self, X: ArrayLike, *, samples: int | None = None, spread: bool = False) -> Foreign:
         """What the model takes the targets of X (n, n_in) to be.
 
         Parameters
@@ -230,8 +235,12 @@ class Predictor(Configured):
         mean, deviation = answers.sample(inputs, n_samples)
         return self._shaped(mean), self._shaped(deviation)
 
+    @overload
+    def predict_proba(self, X: Host) -> Host: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict_proba(self, X: ArrayLike) -> Array: ...
     @known_arguments
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Foreign:
         """The link of the scores: probabilities (n, n_out) for CrossEntropy, in the shape of y for BinaryCrossEntropy;
         what `predict` gives for the others.
         """

@@ -21,11 +21,12 @@ from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
 from xdfn.notebook import OptimizerInitializer, notebook_layers
 from xdfn.optim.base import OptimizerBase
 from xdfn.portable import Portable
+from xdfn.train.callbacks.base import Callback
 from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
 from xdfn.train.memory import Memory
 from xdfn.train.metrics.resolve import Metrics
-from xdfn.train.options import check_options, device_template
+from xdfn.train.options import ClassWeight, ValidationData, check_options, device_template
 from xdfn.train.plan import ModelConfig, make_params, make_plan
 from xdfn.train.session import Session
 from xdfn.train.step import StepOptions
@@ -214,11 +215,11 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         verbose: bool | int | None = False,
         *,
         sample_weight: ArrayLike | None = None,
-        class_weight: object = None,
-        validation_data: Sequence[ArrayLike] | None = None,
+        class_weight: ClassWeight = None,
+        validation_data: ValidationData = None,
         validation_fraction: float | None = None,
         metrics: Metrics = None,
-        callbacks: Sequence[object] = (),
+        callbacks: Sequence[Spec[Callback]] = (),
         check_input: bool = True,
         device: object = None,
     ) -> Self:

@@ -1,6 +1,8 @@
 """The floors of the house: what may import what, and what is public."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -135,6 +137,13 @@ def test_the_public_names_are_these_and_the_parts():
     }
     assert set(xdfn.__all__) == public == NAMES | PARTS
     assert len(set(xdfn.__all__)) == len(xdfn.__all__)
+
+
+def test_the_stub_for_type_checkers_has_the_same_names():
+    names = {"register"}
+    for module in re.findall(r"^from (xdfn\.[\w.]+) import \*$", (PACKAGE / "__init__.pyi").read_text(), re.MULTILINE):
+        names |= set(importlib.import_module(module).__all__)
+    assert names == set(xdfn.__all__)
 
 
 def test_star_import_gives_the_notebooks_names():

@@ -1,7 +1,7 @@
 """The door between xdfn and the array libraries. All that is written above it uses an array's own namespace, `xp`, and
 the names below; only the modules behind it know a library by name.
 
-Arrays       Array, Gradient, Product, DType, Host, Namespace: what types mean here
+Arrays       Array, Gradient, Product, DType, Host, Foreign, Namespace: what types mean here
 Places       namespace(x): its array-API functions.  place(x), resolve_place("cupy:1"): a library and a device;
              HOST is that of NumPy.  traits(x): what the library can do.
              require_array, require_place, require_shape, function_name: errors that say how to mend it
@@ -21,7 +21,7 @@ To add a library: a line in `place._IMPORTS` and, if it can do more than the sta
 
 from xdfn.backend._jax import scan
 from xdfn.backend._recorder import Replay, UnrecordedError, record
-from xdfn.backend.array import Array, DType, Host, Namespace
+from xdfn.backend.array import Array, DType, Foreign, Host, Namespace
 from xdfn.backend.convert import ArrayLike, as_array
 from xdfn.backend.ops import (
     Gradient,
@@ -75,6 +75,7 @@ __all__ = [
     "Array",
     "ArrayLike",
     "DType",
+    "Foreign",
     "Gradient",
     "Host",
     "Namespace",

@@ -4,7 +4,7 @@ assigned, in the constructor and later.
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar
 
 V = TypeVar("V")
 
@@ -138,7 +138,7 @@ class Remembered:
             raise AttributeError(f"{self.name} is known after {self.method}")
         return known[self.name]
 
-    def __set__(self, instance: object, value: object) -> None:
+    def __set__(self, instance: object, value: Never) -> None:
         if is_own(type(instance)):
             raise AttributeError(
                 f"{self.name} is what the last {self.method} had, and cannot be assigned: {self.advice}"
@@ -164,10 +164,12 @@ class Guarded:
         """The public attributes that the class's own definition does not show: those that its constructor assigns."""
         return ()
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in self.__dict__ and not name.startswith("_"):
-            self._look_up(name)
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # to a type checker it would say that every attribute may be assigned
+
+        def __setattr__(self, name, value):
+            if name not in self.__dict__ and not name.startswith("_"):
+                self._look_up(name)
+            super().__setattr__(name, value)
 
     def _look_up(self, name: str) -> None:
         """Raise AttributeError for an attribute that the object does not know."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, Self
 
 from xdfn.backend import ArrayLike, as_array
 from xdfn.core.fields import integer, number
+from xdfn.core.registry import Spec
 from xdfn.nn.layers.base import LayerBase
 from xdfn.optim.schedules import ScheduleBase
 from xdfn.train.callbacks.base import Callback, Model
@@ -109,7 +110,7 @@ class Fittable(Protocol):
         batch_size: int,
         verbose: bool | int | None,
         *,
-        callbacks: Sequence[object],
+        callbacks: Sequence[Spec[Callback]],
     ) -> Self: ...
 
 

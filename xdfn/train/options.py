@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,15 @@ from xdfn.backend import (
     to_place,
 )
 from xdfn.core.fields import integer, number
+from xdfn.core.registry import Spec
 from xdfn.train.callbacks.base import Callback, callbacks
 from xdfn.train.callbacks.logs import ProgressBar, Report
 from xdfn.train.metrics import resolve_metrics
 from xdfn.train.metrics.base import MetricBase
 from xdfn.train.metrics.resolve import Metrics
 
+ClassWeight = Literal["balanced"] | Mapping[int, float] | None
+ValidationData = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None
 NamedCallbacks = list[tuple[str, Callback]]  # by the names under which they are remembered
 
 
@@ -37,8 +40,8 @@ class FitOptions(NamedTuple):
     callbacks: NamedCallbacks
     metrics: Mapping[str, MetricBase]
     sample_weight: ArrayLike | None
-    class_weight: object
-    validation_data: object
+    class_weight: ClassWeight
+    validation_data: ValidationData
     validation_fraction: float | None
     check_input: bool
     where: Place | None  # that of `device`
@@ -54,11 +57,11 @@ def check_options(
     batch_size: int,
     verbose: bool | int | None,
     sample_weight: ArrayLike | None,
-    class_weight: object,
-    validation_data: object,
+    class_weight: ClassWeight,
+    validation_data: ValidationData,
     validation_fraction: float | None,
     metrics: Metrics,
-    callbacks: Sequence[object],
+    callbacks: Sequence[Spec[Callback]],
     check_input: bool,
     device: object,
 ) -> FitOptions:

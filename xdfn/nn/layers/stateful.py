@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast, overload
 from xdfn.backend import (
     Array,
     DType,
+    Foreign,
     Host,
     Place,
     as_array,
@@ -69,7 +70,7 @@ class StatefulLayer(Part):
         self.optimizer = resolve_optimizer(optimizer).without_memory()
         if optimizer is None:
             self.own_optimizer = None
-        self.params: Params = {}
+        self.params: dict[str, Foreign] = {}  # arrays; a user may assign what arrays can be made of
         self.buffers: Buffers = {}
         self.gradients: Params = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters
