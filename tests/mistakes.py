@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xdfn import DFN, Adam, Callback, Dropout, EarlyStopping, FullyConnected
+from xdfn import DFN, Adam, Callback, Dropout, EarlyStopping, Embedding, FullyConnected, ReLU
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -184,7 +184,7 @@ CASES = {
     "more classes than outputs": (
         lambda: classes(2),
         lambda m: m.fit(X, LABELS),
-        "and the last layer needs an output for each",
+        "the last layer needs 3 outputs, one for each class",
         lambda m: classes(3).fit(X, LABELS),
     ),
     "numbers with the loss of classes": (
@@ -211,10 +211,16 @@ CASES = {
         "for one output: loss='binary_cross_entropy' for yes or no, loss='squared_error' for numbers",
         lambda m: numbers().fit(X, NUMBERS),
     ),
+    "a label is missing": (
+        classes,
+        lambda m: m.fit(X, np.where(X[:, 0] > 1, np.nan, LABELS)),
+        "some are NaN or infinite; leave out the rows without a label",
+        lambda m: m.fit(X[X[:, 0] <= 1], LABELS[X[:, 0] <= 1]),
+    ),
     "several numbers with the loss of classes": (
         lambda: classes(2),
         lambda m: m.fit(X, X[:, :2]),
-        "to predict numbers, loss='squared_error'|for numbers: loss='squared_error'|y must lie in",
+        "; for numbers: loss='squared_error'",
         lambda m: numbers(2).fit(X, X[:, :2]),
     ),
     "a column of class numbers": (
@@ -324,12 +330,66 @@ CASES = {
         lambda m: assign(m).fit(X, LABELS),
     ),
     "no fit yet": (classes, lambda m: m.predict(X), "the model has no parameters yet: call fit", None),
+    "the matrix of PyTorch by its name": (
+        lambda: None,
+        lambda m: setattr(FullyConnected(3), "weight", np.ones((3, 2))),
+        "assign to layer.params['W'], of shape (n_in, n_out)",
+        None,
+    ),
+    "requires_grad": (
+        lambda: None,
+        lambda m: setattr(FullyConnected(3), "requires_grad", False),
+        "layer.trainable = False freezes it",
+        lambda m: setattr(FullyConnected(3), "trainable", False),
+    ),
     # ---- specs and keywords
     "layers of numbers alone": (
         lambda: None,
         lambda m: DFN(64, 32, 10),
-        "expected the name of an optimizer or an object of OptimizerBase, got int: 10",
+        "DFN expects an optimizer, got int: 10; for three layers: DFN(layers=[64, 32, 10])",
         lambda m: DFN(layers=[64, 32, 10]),
+    ),
+    "an activation as a layer": (
+        lambda: None,
+        lambda m: DFN(layers=[8, ReLU(), 3]),
+        "an activation: layers take it, as in FullyConnected(64, 'ReLU')",
+        lambda m: DFN(layers=[FullyConnected(8, "ReLU"), 3]),
+    ),
+    "a part within a part without quotes": (
+        lambda: None,
+        lambda m: DFN(layers=[3], optimizer="adam(lr=cosine(0.1, 10))"),
+        "a part inside is a string",
+        lambda m: DFN(layers=[3], optimizer="adam(lr='cosine(0.1, 10)')"),
+    ),
+    "the width of PyTorch's LayerNorm": (
+        lambda: None,
+        lambda m: DFN(layers=[8, "layer_norm(64)", 3]),
+        "eps must be a number in (0, 1), got 64",
+        lambda m: DFN(layers=[8, "layer_norm", 3]),
+    ),
+    "an embedding above weights": (
+        lambda: DFN(layers=[4, Embedding({0: 3}), 3], seed=0),
+        lambda m: m.fit(X, LABELS),
+        "so it must be the first layer",
+        lambda m: DFN(layers=[Embedding({0: 3}), 4, 3], seed=0).fit(np.column_stack([LABELS, X]), LABELS),
+    ),
+    "a callback of Keras": (
+        lambda: None,
+        lambda m: type("Mine", (Callback,), {"on_epoch_end": lambda self, epoch, logs=None: None}),
+        "fit calls on_epoch_end(self, model, values)",
+        lambda m: type("Mine", (Callback,), {"on_epoch_end": lambda self, model, values: None}),
+    ),
+    "area under the curve": (
+        lambda: None,
+        lambda m: yes_or_no().fit(X, LABELS > 0, metrics="auc"),
+        "FunctionMetric(lambda y, p: sklearn.metrics.roc_auc_score(y, p[:, 1]), proba=True)",
+        None,
+    ),
+    "several as one metric": (
+        lambda: classes().fit(X, LABELS, 1, verbose=0),
+        lambda m: m.evaluate(X, LABELS, metric=["accuracy", "f1"]),
+        "evaluate takes metrics=[...]",
+        lambda m: m.evaluate(X, LABELS, metrics=["accuracy", "f1"]),
     ),
     "softmax as an activation": (
         lambda: None,

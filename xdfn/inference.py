@@ -319,6 +319,8 @@ class Predictor(Configured):
         """What `evaluate` is to measure, by name."""
         if metric is not None and metrics is not None:
             raise ValueError("evaluate expects either metric=, for a number, or metrics=, for a dict, got both")
+        if isinstance(metric, (list, tuple, dict)):
+            raise ValueError("metric is one; for several, evaluate takes metrics=[...], and gives a dict")
         given = metrics if metric is None else {"metric": metric}
         if given is None:
             return {"accuracy": Accuracy()} if self.loss.classifies else {"loss": MeanLoss()}

@@ -122,6 +122,9 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         clip_norm: float | None = None,
         ema: float | None = None,
     ) -> None:
+        if isinstance(optimizer, int):
+            units = [hidden_dims_1, hidden_dims_2, optimizer]
+            raise ValueError(f"DFN expects an optimizer, got int: {optimizer}; for three layers: DFN(layers={units})")
         self.hidden_dims_1, self.hidden_dims_2 = hidden_dims_1, hidden_dims_2
         self.init_w, self.loss = init_w, loss
         self.seed, self.clip_value, self.clip_norm, self.ema = seed, clip_value, clip_norm, ema
@@ -166,7 +169,7 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
 
     @layers.setter
     def layers(self, layers: dict[str, LayerBase]) -> None:
-        self._layers = layers
+        self._layers = layers if isinstance(layers, dict) else named(stack(layers))
 
     @property
     def optimizer(self) -> Spec[OptimizerBase] | None:
@@ -355,6 +358,8 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
     def reset(self) -> Self:
         """Forget what was learned, the history too: the next fit begins anew, with newly drawn parameters.
 
+        So go weights that were assigned or that came with a layer; frozen layers alone keep theirs.
+
         Examples
         --------
         >>> DFN(4, 2).reset().history
@@ -363,7 +368,8 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         if self._session is not None:
             raise ValueError("reset was called by a callback of a fit; set model.stop_training and reset after the fit")
         for layer in self._layers.values():
-            layer.forget_params()
+            if layer.trainable:
+                layer.forget_params()
         self._memory, self.history, self._remembered = Memory(seed=self.seed), {"loss": []}, {}
         return self
 

@@ -124,6 +124,44 @@ def test_assigned_parameters_may_be_lists_and_frames(data):
         model.fit(X, y, 1, verbose=None)
 
 
+def test_objects_that_are_numbers_are_numbers(data):
+    X, y, _ = data
+    frame = frame_of_pandas(X)
+    plain, objects = (network().fit(f, y, 2, 16, None) for f in (frame, frame.astype(object)))
+    assert objects.history == plain.history
+
+
+def test_outputs_are_affine_where_no_units_follow(data):
+    X, y, _ = data
+    for after in (["softmax"], ["dropout(0.1)", "softmax"], []):
+        model = DFN(layers=[8, 2, *after], seed=0)
+        assert [str(layer.acti_fn).split("(")[0] for layer in model.layers.values() if layer.acti_fn] == [
+            "ReLU",
+            "Affine",
+        ]
+    two = DFN(layers=[8, 2, "softmax"], optimizer="adam(lr=0.01)", seed=0).fit(X, y, 5, 16, None)
+    assert two.history["loss"] == pytest.approx(network().fit(X, y, 5, 16, None).history["loss"], rel=1e-6)
+    assert DFN(layers=[8, "maxout(2)"]).layers["FC1"].acti_fn == FullyConnected(8).acti_fn
+
+
+def test_reset_keeps_what_is_frozen(data):
+    X, y, _ = data
+    source = network().fit(X, y, 2, 16, None)
+    model = DFN(layers=[source.layers["FC1"], 2], optimizer="adam(lr=0.01)", seed=1)
+    model.layers["FC1"].trainable = False
+    first = model.fit(X, y, 3, 16, None).history["loss"]
+    assert model.reset().fit(X, y, 3, 16, None).history["loss"] == first
+    assert np.array_equal(model.layers["FC1"].params["W"], source.layers["FC1"].params["W"])
+
+
+def test_layers_may_be_assigned_as_a_list(data):
+    X, y, _ = data
+    model = network()
+    model.layers = [8, 2]
+    assert list(model.layers) == ["FC1", "FC2"]
+    assert model.fit(X, y, 2, 16, None).history == network().fit(X, y, 2, 16, None).history
+
+
 # ---- metrics -------------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +232,6 @@ def test_an_attribute_that_nothing_would_read_is_refused(name, says):
     ("part", "name", "near"),
     [
         (FullyConnected(3), "trainabel", "trainable"),
-        (FullyConnected(3), "weights", None),
         (FullyConnected(3), "activation", "acti_fn"),
         (Dropout(0.5), "p", None),
         (Adam(), "learning_rate", None),

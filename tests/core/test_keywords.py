@@ -89,13 +89,12 @@ def test_own_parts_of_all_styles():
     assert Free(3, acti_fn="tanh").acti_fn == Tanh()
     with pytest.raises(TypeError, match=r"^FullyConnected\(\) has no argument 'activation': it is called acti_fn here"):
         Free(3, activation="tanh")
-    with pytest.raises(TypeError, match="it is called lr here; SGD takes"):
+    with pytest.raises(TypeError, match="it is called lr here; Plain takes"):
         Plain(learning_rate=1)
     assert Own(1, lr=2).lr == Borrowed(speed=1, lr=2).lr == Data(lr=2).lr == Wrapped(lr=2).lr == 2
     for cls in (Own, Borrowed):
-        with pytest.raises(
-            TypeError, match=r"^Own\(\) has no argument 'learning_rate': it is called lr here; Own takes"
-        ):
+        says = rf"^{cls.__name__}\(\) has no argument 'learning_rate': it is called lr here; {cls.__name__} takes"
+        with pytest.raises(TypeError, match=says):
             cls(1, learning_rate=1)
     assert Borrowed.__init__ is Own.__init__  # wrapped once
 

@@ -4,6 +4,7 @@ where that happens. An array of a library that xdfn knows stays as it is.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Protocol, cast
 
 import numpy as np
@@ -113,15 +114,16 @@ def _with_gaps(name: str, x: Foreign) -> Host:
         dummies = f"{name}.to_dummies(" if hasattr(x, "to_dummies") else f"pandas.get_dummies({name}, columns="
         raise ValueError(
             f"{name} must hold numbers, and the columns {shown} do not: {dummies}[...]) makes columns of 0 and 1 of "
-            "them, one a category; or leave them out"
+            "them, one a category; numpy.unique(column, return_inverse=True)[1] numbers the categories, for the layer "
+            "Embedding; or leave them out"
         )
     return _numbers(x)
 
 
 def _is_numeric(column: Foreign) -> bool:
-    """Whether a series holds numbers or bools, with or without gaps."""
+    """Whether a series holds numbers or bools, with or without gaps, if need be as objects."""
     kind = getattr(column.dtype, "kind", None) or np.asarray(column).dtype.kind
-    return kind in "biuf"
+    return kind in "biuf" or (kind == "O" and all(x is None or isinstance(x, Real) for x in np.asarray(column)))
 
 
 def _numbers(x: Foreign) -> Host:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar
 
+from xdfn.core.keywords import OURS
+
 V = TypeVar("V")
 
 
@@ -181,9 +183,12 @@ class Guarded:
         if name in self._hints:
             raise AttributeError(f"{cls.__name__}.{name} cannot be assigned: {self._hints[name]}")
         import difflib  # only now, since `import xdfn` should be quick
+        import inspect
 
-        known = {*cls.attributes(), *(known for known in dir(cls) if not known.startswith("_"))}
-        near = difflib.get_close_matches(name, known, 1, 0.5)
+        assignable = {known for known in dir(cls) if isinstance(inspect.getattr_static(cls, known), (Field, property))}
+        known = {*cls.attributes(), *(known for known in assignable if not known.startswith("_"))}
+        near = [ours for ours in OURS.get(name, ()) if ours in known]
+        near = near or difflib.get_close_matches(name, known, 1, 0.6)
         raise AttributeError(
             f"{cls.__name__} has no attribute {name!r}, and assigning to it would change nothing"
             + (f"; did you mean {near[0]!r}?" if near else "; a subclass of your own may have such attributes")

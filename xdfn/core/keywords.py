@@ -161,7 +161,11 @@ def known_arguments(function: F) -> F:
     @functools.wraps(function)
     def checked(*args: object, **kwargs: object) -> object:
         if not kwargs.keys() <= names:
-            raise TypeError(complaint(_name(function), inspect.signature(function), kwargs))
+            *_, owner, name = ("", *function.__qualname__.split("."))
+            if name == "__init__":  # by the name of the class, which may have inherited it
+                cls = type(args[0])
+                name = cls.__name__ if cls.__init__ is checked else owner
+            raise TypeError(complaint(name, inspect.signature(function), kwargs))
         return function(*args, **kwargs)
 
     return cast(F, checked)
@@ -200,9 +204,3 @@ def _about(keyword: str, taken: Mapping[str, object]) -> str:
 
     near = difflib.get_close_matches(keyword, taken, 1, 0.6)
     return f"no argument {keyword!r}" + (f": did you mean {near[0]}?" if near else "")
-
-
-def _name(function: Callable[..., object]) -> str:
-    """How one calls it: a constructor by the name of its class."""
-    *_, owner, name = ("", *function.__qualname__.split("."))
-    return owner if name == "__init__" else name

@@ -38,11 +38,15 @@ _SOFTMAX = (
 )
 _NESTEROV = "Nesterov's method is 'sgd(lr=0.01, momentum=0.9, nesterov=True)'"
 _MEASURED = "the model's own loss is measured anyway: val_loss of fit, and evaluate(X, y, metric='loss')"
+_AUC = "it is FunctionMetric(lambda y, p: sklearn.metrics.roc_auc_score(y, p[:, 1]), proba=True)"
 _ADVICE: dict[str, dict[str, str]] = {  # what to say of names that are no parts of a kind, or that are losses, say
     "activation": {"softmax": _SOFTMAX, "logsoftmax": _SOFTMAX},
     "initialiser": {"ones": "ones are 'constant(1)'"},
     "optimizer": {"nag": _NESTEROV, "nesterov": _NESTEROV},
-    "metric": {"loss": _MEASURED, "logloss": _MEASURED, "nllloss": _MEASURED},
+    "metric": {
+        **dict.fromkeys(("loss", "logloss", "nllloss"), _MEASURED),
+        **dict.fromkeys(("auc", "rocauc", "rocaucscore"), _AUC),
+    },
     "callback": {
         "learningratescheduler": f"a schedule is none; {_PLACES['schedule']}",
         "lrscheduler": f"a schedule is none; {_PLACES['schedule']}",
@@ -94,7 +98,7 @@ class Registry(Generic[P]):
         if not isinstance(spec, str):
             raise ValueError(
                 f"expected the name of {_with_article(self.kind)} or an object of {self.base.__name__}, "
-                f"got {type(spec).__name__}: {spec!r:.80}"
+                f"got {type(spec).__name__}: {spec!r:.80}{self._place_of(spec)}"
             )
         name, args, kwargs = parse(spec, self.kind)
         cls = self._classes.get(_canonical(name))
@@ -116,6 +120,13 @@ class Registry(Generic[P]):
         """A `Field` of a part of this kind, or None."""
         return Field(lambda name, spec: self.resolve_optional(spec))
 
+    def _place_of(self, part: object) -> str:
+        """Where a part of another kind belongs."""
+        for other in REGISTRIES:
+            if isinstance(part, other.base):
+                return f"; {_with_article(other.kind)}: {_PLACES[other.kind].format(part)}"
+        return ""
+
     def _hint(self, name: str) -> str:
         """What the unknown name may be meant for."""
         advice = _ADVICE.get(self.kind, {})
@@ -128,7 +139,7 @@ class Registry(Generic[P]):
                 return f"{cls} is {_with_article(other.kind)}; {place}; "
         import difflib  # only now, since `import xdfn` should be quick
 
-        near = difflib.get_close_matches(name, self._classes, 1, 0.5)
+        near = difflib.get_close_matches(name, self._classes, 1, 0.6)
         return f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
 
     def _build(self, cls: type[P], args: tuple[object, ...], kwargs: dict[str, object], spec: str) -> P:
@@ -197,7 +208,8 @@ def parse(spec: str, kind: str = "part") -> tuple[str, tuple[object, ...], dict[
         kwargs = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
         raise ValueError(
-            f"{what}: the arguments must be plain numbers, strings, lists, True, False or None, as in 'name(a=1, b=2)'"
+            f"{what}: the arguments must be plain numbers, strings, lists, True, False, None, as in 'name(a=1, b=2)'; "
+            "a part inside is a string, as in \"adam(lr='cosine(0.1, 20)')\""
         ) from None
     if len(kwargs) < len(call.keywords):
         raise ValueError(f"{what}: an argument is given twice")

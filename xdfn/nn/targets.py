@@ -4,7 +4,9 @@ inherits it from `Targets`, where a row of targets is numbers, or from `ClassTar
 
 from typing import ClassVar
 
-from xdfn.backend import Array, function_name, namespace, unit_rows
+import numpy as np
+
+from xdfn.backend import Array, function_name, namespace, to_numpy, unit_rows
 
 __all__: list[str] = []
 
@@ -100,8 +102,7 @@ class ClassTargets(Targets):
         if y.ndim == 1:
             if not namespace(y).isdtype(y.dtype, ("integral", "bool")):
                 raise ValueError(
-                    f"{name} expects class numbers (n,) of an integer dtype, got {y.dtype}: to predict numbers, "
-                    f"loss='squared_error'; for classes, {function_name(y, 'asarray')}(y, dtype=int)"
+                    f"{name} expects class numbers (n,) of an integer dtype, got {y.dtype}: {_of_floats(y)}"
                 )
         elif y.shape[1:] != (n_out,):
             raise ValueError(
@@ -112,6 +113,16 @@ class ClassTargets(Targets):
 
     def limits(self, y: Array, n_out: int) -> Limits:
         return (0, n_out - 1) if y.ndim == 1 else self.domain
+
+
+def _of_floats(y: Array) -> str:
+    """What to do with floats where class numbers are expected."""
+    values = to_numpy(y)
+    if not np.isfinite(values).all():
+        return "some are NaN or infinite; leave out the rows without a label"
+    numbers = "to predict numbers, loss='squared_error'"
+    whole = (values == values.round()).all()
+    return f"{numbers}; for classes, {function_name(y, 'asarray')}(y, dtype=int)" if whole else numbers
 
 
 def aligned(y: Array, z: Array, m: int | None = None) -> Array:

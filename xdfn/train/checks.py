@@ -66,7 +66,10 @@ def _advice(name: str, x: Array) -> str:
         return f"; numpy.asarray({name}).astype('int64') makes numbers of times"
     if x.ndim == 1:
         return f"; labels, {name} = numpy.unique({name}, return_inverse=True) makes class numbers of labels"
-    return f"; numpy.asarray({name}, dtype=float) makes numbers of objects that are some; an Embedding takes categories"
+    return (
+        f"; numpy.asarray({name}, dtype=float) makes numbers of objects and strings that are some; of words, "
+        "numpy.unique(column, return_inverse=True)[1] makes numbers for the layer Embedding"
+    )
 
 
 def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
@@ -160,15 +163,10 @@ def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, classes: bool
             "classes at once: loss='binary_cross_entropy', for numbers: loss='squared_error'"
         )
     if name:
-        return f"{name} holds NaN or infinity; clean it, or pass check_input=False to train all the same"
+        return f"{name} holds NaN or infinity; clean it; fit(..., check_input=False) trains all the same"
     low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)
     least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
-    advice = (
-        f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on, and the "
-        "last layer needs an output for each"
-        if classes
-        else ""
-    )
+    advice = _numbering(y, int(most) + 1) if classes else ""
     return f"y must lie in [{low}, {high}], got values from {least:g} to {most:g}{advice}"
 
 
@@ -239,3 +237,15 @@ def _checked(what: str, given: ArrayLike, where: Place, shape: tuple[int, ...]) 
         )
     require_shape(what, value, shape)
     return value
+
+
+def _numbering(y: Array, n_classes: int) -> str:
+    """How to bring class labels into the range of the class numbers."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return "; for numbers: loss='squared_error'"
+    if np.array_equal(np.unique(to_numpy(y)), np.arange(n_classes)):
+        return f"; the last layer needs {n_classes} outputs, one for each class"
+    return (
+        f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on, and the "
+        "last layer needs an output for each"
+    )

@@ -50,6 +50,13 @@ class LayerBase(StatefulLayer):
 
     _numerics = ("apply", "pullback", "forward", "backward")
 
+    _hints: ClassVar[Mapping[str, str]] = {
+        "requires_grad": "layer.trainable = False freezes it",
+        **dict.fromkeys(
+            ("weight", "weights", "kernel", "coef_"), "assign to layer.params['W'], of shape (n_in, n_out)"
+        ),
+        **dict.fromkeys(("bias", "intercept_"), "assign to layer.params['b'], of shape (1, n_out)"),
+    }
     prefix: ClassVar[str] = ""
     draws: bool = False
     least_rows: int = 1

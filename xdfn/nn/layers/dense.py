@@ -122,7 +122,7 @@ def _activation(spec: object) -> ActivationBase:
 
 
 def stack(given: object) -> object:
-    """Layers as `DFN` takes them, with an int n for n ReLU units, or at the end for n outputs.
+    """Layers as `DFN` takes them, with an int n for n ReLU units, or where no units follow for n outputs.
 
     >>> stack([64, "dropout(0.5)", 10])
     [FullyConnected(n_out=64, acti_fn='ReLU', init_w='he_uniform', optimizer='SGD(lr=0.01)'), 'dropout(0.5)', \
@@ -130,9 +130,12 @@ FullyConnected(n_out=10, acti_fn='Affine(slope=1, intercept=0)', init_w='glorot_
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         return given
-    return [
-        FullyConnected(integer("layers: a number of units", spec), "relu" if spec_is_inner else "affine")
-        if isinstance(spec, Integral) and not isinstance(spec, bool)
-        else spec
-        for spec, spec_is_inner in zip(given, [True] * (len(given) - 1) + [False], strict=True)
-    ]
+    made, inner = [], False
+    for spec in reversed(given):
+        if isinstance(spec, Integral) and not isinstance(spec, bool):
+            made.append(FullyConnected(integer("layers: a number of units", spec), "relu" if inner else "affine"))
+            inner = True
+        else:
+            made.append(spec)
+            inner = inner or layers.resolve(spec).n_out is not None  # softmax, dropout and the like have no units
+    return made[::-1]

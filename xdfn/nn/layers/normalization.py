@@ -56,7 +56,7 @@ class BatchNorm(LayerBase, traceable=True):
 
     least_rows = 2  # one row is its own mean: nothing would be left of it
     momentum = number_field(0, 1, open_high=True)
-    eps = number_field(0, open_low=True)
+    eps = number_field(0, 1, open_low=True, open_high=True)
 
     def __init__(self, momentum: float = 0.9, eps: float = 1e-5, optimizer: Spec[OptimizerBase] | None = None) -> None:
         super().__init__(optimizer)
@@ -113,7 +113,7 @@ class LayerNorm(LayerBase, traceable=True):
     Backward, with g = gamma dy: dx = [g - mean(g) - x^ mean(g x^)] / sqrt(v + eps), dgamma = sum dy x^, dbeta = sum dy.
     """
 
-    eps = number_field(0, open_low=True)
+    eps = number_field(0, 1, open_low=True, open_high=True)
 
     def __init__(self, eps: float = 1e-5, optimizer: Spec[OptimizerBase] | None = None) -> None:
         super().__init__(optimizer)

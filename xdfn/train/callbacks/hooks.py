@@ -24,6 +24,8 @@ def require_hooks(cls: type, base: type, hooks: Collection[str]) -> None:
         A name begins like a hook's, or nearly is one's.
     """
     for name, value in vars(cls).items():
+        if name in hooks and inspect.isfunction(value):
+            _require_arguments(cls, base, name, inspect.signature(value))
         if name in hooks or not inspect.isfunction(value):
             continue
         words = _words(name)
@@ -39,6 +41,18 @@ def require_hooks(cls: type, base: type, hooks: Collection[str]) -> None:
             f"{cls.__name__}.{name}: fit calls no method of this name; {advice}. The name of a helper begins with an "
             f"underscore: _{name}"
         )
+
+
+def _require_arguments(cls: type, base: type, hook: str, given: inspect.Signature) -> None:
+    """Raise TypeError unless a hook takes what it is called with; Keras's takes as many, and others."""
+    expected = inspect.signature(getattr(base, hook)).parameters
+    try:
+        given.bind(*expected)
+        fits = not {"logs", "epoch", "net", "trainer"} & given.parameters.keys() - expected.keys()
+    except TypeError:
+        fits = False
+    if not fits:
+        raise TypeError(f"{cls.__name__}.{hook}{given}: fit calls {_call(base, hook)}")
 
 
 def _words(name: str) -> list[str]:

@@ -55,7 +55,9 @@ class BestValue:
 
     def __init__(self, owner: Callback, monitor: str, mode: str | None, info: FitInfo) -> None:
         if monitor not in info.values:
-            more = "" if "val_loss" in info.values else "; those of a validation need validation_data"
+            more = "; those of a validation need validation_data or validation_fraction"
+            if "val_loss" in info.values or not monitor.startswith("val_"):
+                more = "; fit takes others as metrics=[...]"
             raise ValueError(
                 f"{type(owner).__name__}: monitor must be one of {', '.join(info.values)}, got {monitor!r}{more}"
             )
