@@ -3,7 +3,7 @@ the answer depends on the inputs.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, SupportsIndex, TypeVar, overload
 
 from xdfn.backend import Array, ArrayLike, Foreign, Host, as_array, computing, namespace, place, put, to_numpy
 from xdfn.core.fields import flag, integer
@@ -21,6 +21,8 @@ from xdfn.train.metrics import Accuracy, MetricBase, resolve_metrics
 from xdfn.train.metrics.base import MeanLoss
 from xdfn.train.metrics.resolve import Metric, Metrics
 from xdfn.train.plan import Configured, ModelConfig, averaged
+
+A = TypeVar("A", bound=Array)  # a library's arrays: those of it are answered with such
 
 
 class FrozenNetwork(NamedTuple):
@@ -169,19 +171,29 @@ class Predictor(Configured):
         one_column = self._memory.flat_targets and prediction.ndim == 2 and prediction.shape[1] == 1
         return namespace(prediction).reshape(prediction, (-1,)) if one_column else prediction
 
-    # NumPy's arrays are array-likes too, and give such: for completion
+    # NumPy's arrays have a dtype as part of their type, which is not that of the answer
     @overload
-    def predict(  # type: ignore[overload-overlap]
-        self, X: Host, *, samples: None = None, spread: Literal[False] = False
-    ) -> Host: ...
+    def predict(self, X: Host, *, samples: None = None, spread: Literal[False] = False) -> Host: ...
+    @overload
+    def predict(self, X: A, *, samples: None = None, spread: Literal[False] = False) -> A: ...
     @overload
     def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[False] = False) -> Array: ...
     @overload
-    def predict(self, X: ArrayLike, *, samples: int, spread: Literal[False] = False) -> tuple[Array, Array]: ...
+    def predict(self, X: Host, *, samples: SupportsIndex, spread: Literal[False] = False) -> tuple[Host, Host]: ...
+    @overload
+    def predict(self, X: A, *, samples: SupportsIndex, spread: Literal[False] = False) -> tuple[A, A]: ...
+    @overload
+    def predict(
+        self, X: ArrayLike, *, samples: SupportsIndex, spread: Literal[False] = False
+    ) -> tuple[Array, Array]: ...
+    @overload
+    def predict(self, X: Host, *, samples: None = None, spread: Literal[True]) -> tuple[Host, Host]: ...
+    @overload
+    def predict(self, X: A, *, samples: None = None, spread: Literal[True]) -> tuple[A, A]: ...
     @overload
     def predict(self, X: ArrayLike, *, samples: None = None, spread: Literal[True]) -> tuple[Array, Array]: ...
     @known_arguments
-    def predict(self, X: ArrayLike, *, samples: int | None = None, spread: bool = False) -> Foreign:
+    def predict(self, X: ArrayLike, *, samples: SupportsIndex | None = None, spread: bool = False) -> Foreign:
         """What the model takes the targets of X (n, n_in) to be.
 
         Parameters
@@ -236,7 +248,9 @@ class Predictor(Configured):
         return self._shaped(mean), self._shaped(deviation)
 
     @overload
-    def predict_proba(self, X: Host) -> Host: ...  # type: ignore[overload-overlap]
+    def predict_proba(self, X: Host) -> Host: ...
+    @overload
+    def predict_proba(self, X: A) -> A: ...
     @overload
     def predict_proba(self, X: ArrayLike) -> Array: ...
     @known_arguments
@@ -252,7 +266,7 @@ class Predictor(Configured):
         self,
         X_test: ArrayLike,
         y_test: ArrayLike,
-        batch_size: int = 128,
+        batch_size: SupportsIndex = 128,
         *,
         metric: Metric | None = None,
         sample_weight: ArrayLike | None = None,
@@ -262,7 +276,7 @@ class Predictor(Configured):
         self,
         X_test: ArrayLike,
         y_test: ArrayLike,
-        batch_size: int = 128,
+        batch_size: SupportsIndex = 128,
         *,
         metrics: Metrics,
         sample_weight: ArrayLike | None = None,
@@ -272,7 +286,7 @@ class Predictor(Configured):
         self,
         X_test: ArrayLike,
         y_test: ArrayLike,
-        batch_size: int = 128,
+        batch_size: SupportsIndex = 128,
         *,
         metric: Metric | None = None,
         metrics: Metrics = None,

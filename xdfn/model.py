@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self, SupportsIndex, cast
 
 from xdfn import checkpoint
 from xdfn.backend import ArrayLike, as_array, computing, place, real_name
@@ -100,8 +100,9 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
     clip_norm = optional_number_field(0, open_low=True)
     ema = optional_number_field(0, 1, open_high=True)
     stop_training = Field(lambda name, value: bool(value))
-    n_features = Remembered("fit", "the first X that is fitted has them")
-    n_epochs, batch_size, verbose = (Remembered("fit", "pass it to fit") for _ in range(3))
+    n_features = Remembered[int]("fit", "the first X that is fitted has them")
+    n_epochs, batch_size = (Remembered[int]("fit", "pass it to fit") for _ in range(2))
+    verbose = Remembered[bool | int | None]("fit", "pass it to fit")
 
     _hints: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("lr", "learning_rate"), "the rate is the optimizer's; assign one, as in model.optimizer = 'adam(lr=1e-3)'"
@@ -110,14 +111,14 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
     @known_arguments
     def __init__(
         self,
-        hidden_dims_1: int | None = None,
-        hidden_dims_2: int | None = None,
+        hidden_dims_1: SupportsIndex | None = None,
+        hidden_dims_2: SupportsIndex | None = None,
         optimizer: Spec[OptimizerBase] | None = "sgd(lr=0.01)",
         init_w: Spec[InitializerBase] = "std_normal",
         loss: Spec[ObjectiveBase] = CrossEntropy(),  # noqa: B008  the notebook's signature; the model takes a copy
         *,
-        layers: Sequence[int | Spec[LayerBase]] | None = None,
-        seed: int | None = None,
+        layers: Sequence[SupportsIndex | Spec[LayerBase]] | None = None,
+        seed: SupportsIndex | None = None,
         clip_value: float | None = None,
         clip_norm: float | None = None,
         ema: float | None = None,
@@ -213,8 +214,8 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         self,
         X_train: ArrayLike,
         y_train: ArrayLike,
-        n_epochs: int = 20,
-        batch_size: int = 64,
+        n_epochs: SupportsIndex = 20,
+        batch_size: SupportsIndex = 64,
         verbose: bool | int | None = False,
         *,
         sample_weight: ArrayLike | None = None,

@@ -4,6 +4,7 @@ no other. The right uses run.
 
 from typing import TYPE_CHECKING
 
+import array_api_strict
 import numpy as np
 
 from xdfn import (
@@ -15,8 +16,11 @@ from xdfn import (
     EarlyStopping,
     FullyConnected,
     FunctionMetric,
+    ReLU,
+    SquaredError,
     check_gradients,
     find_learning_rate,
+    sigmoid,
 )
 
 
@@ -27,6 +31,10 @@ class Watch(Callback):
 
 def wrong_share(y_true: object, y_pred: object) -> float:
     return float(np.mean(np.asarray(y_true) != np.asarray(y_pred)))
+
+
+def right_share(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    return float((y_true == y_pred).mean())
 
 
 def right() -> None:
@@ -58,6 +66,23 @@ def right() -> None:
     assert probabilities.sum() > 0
     mean, spread = model.predict(X, samples=2)
     assert mean.shape == spread.shape
+    assert spread.min() >= 0
+    numbers = model.fit(X, y, np.int64(1), np.int64(16), verbose=0, metrics=right_share).n_epochs + 1
+    assert numbers == 2
+    assert DFN(np.int64(4), np.int64(2), seed=np.int64(0)).seed == 0
+    assert len(DFN(layers=[np.int64(4), FullyConnected(np.int64(2), "affine")]).layers) == 2
+    other = DFN(layers=[4, 2], seed=0)
+    rows = array_api_strict.asarray(X)
+    theirs = other.fit(rows, array_api_strict.asarray(y), 1, verbose=0).predict(rows)
+    assert theirs.to_device(rows.device).shape == (40,)  # which array_api_strict alone has
+    scores, _ = DFN(layers=[2], seed=0).forward(X)
+    assert (scores - np.ones((40, 2))).shape == (40, 2)
+    by_hand = DFN(layers=[4, 2], seed=0)
+    by_hand.forward(X)
+    by_hand.backward(np.ones((40, 2)))
+    by_hand.update()
+    assert SquaredError()(np.ones((4, 2)), np.zeros((4, 2))).shape == ()
+    assert ReLU().forward(X).shape == sigmoid(X.tolist()).shape == X.shape
     of_list = model.predict(X.tolist())
     assert of_list.shape == (40,)
     model.fit(X, of_list, 1, verbose=0)
@@ -103,6 +128,10 @@ if TYPE_CHECKING:
     model.fit(X, y, validation_data=X)  # error
     model.fit(X, y, sample_weight=2.0)  # error
     model.evaluate(X, y, metric=3)  # error
+    model.evaluate(X, y, metrics=3)  # error
+    model.backward(3)  # error
+    model.fit(X, y, n_epochs=1.5)  # error
+    sigmoid("half")  # error
     model.evaluate(X, y, metric="f1", metrics=["f1"])  # error
     model.predict(3)  # error
     model.predict(X, samples="two")  # error

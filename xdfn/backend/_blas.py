@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xdfn.backend._recorder import Number, call_c
-from xdfn.backend.array import Host
+from xdfn.backend.array import Foreign, Host
 
 Scalar = float | Number  # a Python number, or the symbol for it while a step is recorded
 
@@ -51,7 +51,7 @@ def _order(x: Host) -> tuple[int, int] | None:
     return (_TRANSPOSED, x.shape[0]) if x.flags.f_contiguous else None
 
 
-def add_scaled(a: Scalar, x: Host, b: Scalar, y: Host) -> bool:
+def add_scaled(a: Scalar, x: Foreign, b: Scalar, y: Host) -> bool:
     """Compute y <- a x + b y in place, for long vectors (n,). False, with nothing done, where no routine can do it."""
     if y.ndim != 1 or y.shape[0] < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
         return False

@@ -1,7 +1,5 @@
 """Operations for which a library may have a faster way than the array standard. Each is an expression in namespace
 functions with, next to it, the way that saves a pass over memory, an allocation or a launch.
-
-mypy takes an array of NumPy for no `Array`, so it does not check the lines after ``isinstance(x, np.ndarray)``.
 """
 
 import functools
@@ -175,7 +173,7 @@ def _summed(sums: RowSums) -> Array:
     return out
 
 
-def _add_rows(out: Array, rows: Array, values: Array) -> None:
+def _add_rows(out: Foreign, rows: Foreign, values: Foreign) -> None:
     """Compute out[rows[i]] += values[i] for all i, in place and in the same order each time: without atomic additions.
 
     `out` is in C order.
@@ -184,9 +182,9 @@ def _add_rows(out: Array, rows: Array, values: Array) -> None:
     if isinstance(out, np.ndarray):
         call_in_place(add_rows, out, rows, values)
     elif library_of(xp) == "torch" and device_of(out).type == "cpu":
-        out.index_add_(0, rows, values)  # type: ignore[attr-defined]
+        out.index_add_(0, rows, values)
     elif library_of(xp) == "torch":  # on a GPU it sorts the rows
-        out.index_put_((rows.long(),), values, accumulate=True)  # type: ignore[attr-defined]
+        out.index_put_((rows.long(),), values, accumulate=True)
     else:  # equal rows get equal sums, so it does not matter which of them is written last
         out[rows] += xp.astype(xp.reshape(rows, (-1, 1)) == rows, out.dtype) @ values
 
@@ -219,7 +217,7 @@ def subtract(rate: float, gradient: Gradient, out: Array) -> None:
         out -= rate * product(gradient)
 
 
-def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
+def _subtract_product(rate: float, a: Foreign, b: Foreign, out: Foreign) -> bool:
     """Compute out -= rate a b by one call of the library's BLAS. False, with nothing done, where it cannot."""
     if out.ndim != 2 or not a.dtype == b.dtype == out.dtype:
         return False
@@ -227,7 +225,7 @@ def _subtract_product(rate: float, a: Array, b: Array, out: Array) -> bool:
         return add_product(out, a, b, -rate)
     library = library_of(namespace(out))
     if library == "torch":
-        out.addmm_(a, b, alpha=-rate)  # type: ignore[attr-defined]
+        out.addmm_(a, b, alpha=-rate)
     elif library == "cupy":
         importlib.import_module("cupy.cublas").gemm("N", "N", a, b, out=out, alpha=-rate, beta=1.0)
     return library in ("torch", "cupy")

@@ -4,7 +4,7 @@ assigned, in the constructor and later.
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar, cast
 
 from xdfn.core.keywords import OURS
 
@@ -115,7 +115,7 @@ def choice_field(*words: str) -> Field[str]:
     return Field(check)
 
 
-class Remembered:
+class Remembered(Generic[V]):
     """An attribute that a method leaves in its owner's `_remembered`, to be read.
 
     Parameters
@@ -131,14 +131,14 @@ class Remembered:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: object, owner: type | None = None) -> object:
+    def __get__(self, instance: object, owner: type | None = None) -> V:
         if instance is None:
-            return self
+            return cast(V, self)
         attributes = vars(instance)
         known = attributes if self.name in attributes else attributes.get("_remembered", {})
         if self.name not in known:
             raise AttributeError(f"{self.name} is known after {self.method}")
-        return known[self.name]
+        return cast(V, known[self.name])
 
     def __set__(self, instance: object, value: Never) -> None:
         if is_own(type(instance)):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import ClassVar
 
-from xdfn.backend import Array, as_real, divide, largest, namespace
+from xdfn.backend import Array, ArrayLike, as_real, divide, largest, namespace
 from xdfn.backend import sigmoid as _sigmoid
 from xdfn.core.fields import number_field
 from xdfn.core.part import Part, closest_override
@@ -76,7 +76,7 @@ class ActivationBase(Part):
         """dz = g'(z) da, where a = g(z) is given."""
         return da * self.grad(z)
 
-    def __call__(self, z: object) -> Array:
+    def __call__(self, z: ArrayLike | float) -> Array:
         x = as_real(z)
         return self.forward(namespace(x).reshape(x, (1, -1)) if x.ndim == 1 else x)
 
@@ -84,7 +84,7 @@ class ActivationBase(Part):
 activations: Registry[ActivationBase] = Registry("activation", ActivationBase)
 
 
-def sigmoid(x: object) -> Array:
+def sigmoid(x: ArrayLike | float) -> Array:
     """1 / (1 + e^-x), without overflow.
 
     >>> import numpy as np
@@ -94,7 +94,7 @@ def sigmoid(x: object) -> Array:
     return _sigmoid(as_real(x))
 
 
-def softmax(x: object) -> Array:
+def softmax(x: ArrayLike | float) -> Array:
     """e^x / sum e^x over the last axis, shifted by the maximum so that nothing overflows.
 
     >>> import numpy as np

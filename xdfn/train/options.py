@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -53,8 +53,8 @@ class FitOptions(NamedTuple):
 
 
 def check_options(
-    n_epochs: int,
-    batch_size: int,
+    n_epochs: SupportsIndex,
+    batch_size: SupportsIndex,
     verbose: bool | int | None,
     sample_weight: ArrayLike | None,
     class_weight: ClassWeight,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from xdfn.backend import Array, activation_pullback, bias_activation, ones_row
 from xdfn.core.fields import Field, integer
@@ -61,7 +61,7 @@ class FullyConnected(WeightedLayer, traceable=True):
 
     def __init__(
         self,
-        n_out: int,
+        n_out: SupportsIndex,
         acti_fn: Spec[ActivationBase] | None = "relu",
         init_w: Spec[InitializerBase] | None = None,
         optimizer: Spec[OptimizerBase] | None = None,

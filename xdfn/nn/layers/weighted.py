@@ -1,5 +1,7 @@
 """What the layers with weights W and biases b have in common: their hyper-parameters."""
 
+from typing import SupportsIndex
+
 from xdfn.core.fields import Field, integer
 from xdfn.core.registry import Spec
 from xdfn.nn.initializers import InitializerBase, InitializerField
@@ -21,7 +23,7 @@ class WeightedLayer(LayerBase):
 
     def __init__(
         self,
-        n_out: int,
+        n_out: SupportsIndex,
         init_w: Spec[InitializerBase],
         optimizer: Spec[OptimizerBase] | None = None,
         init_b: Spec[InitializerBase] = "zeros",

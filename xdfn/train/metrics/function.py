@@ -6,14 +6,14 @@ from typing import cast
 
 import numpy as np
 
-from xdfn.backend import Array, namespace, place, put, to_place
+from xdfn.backend import Array, Foreign, namespace, place, put, to_place
 from xdfn.core.fields import Field, flag
 from xdfn.nn.losses import ObjectiveBase
 from xdfn.train.metrics.base import MetricBase, PartialSums, sum_pieces
 
 __all__ = ["FunctionMetric"]
 
-MetricFunction = Callable[[Array, Array], object]  # f(y_true, y_pred), which returns a number or a 0-d array
+MetricFunction = Callable[[Foreign, Foreign], object]  # f(y_true, y_pred), which returns a number or a 0-d array
 
 
 def _function(name: str, value: object) -> MetricFunction:
