@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xdfn import DFN, Adam, Callback, Dropout, EarlyStopping, Embedding, FullyConnected, ReLU
+from xdfn import DFN, Adam, Callback, Dropout, EarlyStopping, FullyConnected, FunctionMetric, ReLU
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -79,8 +79,8 @@ CASES = {
     "X is words": (
         classes,
         lambda m: m.fit(WORDS[:, None], LABELS),
-        "X_train must hold real numbers, got dtype <U4; numpy.asarray(X_train, dtype=float) makes numbers of objects",
-        lambda m: m.fit(np.asarray([[str(v) for v in row] for row in X], dtype=float), LABELS),
+        "X_train must hold real numbers, got dtype <U4; numpy.unique(column, return_inverse=True)[1] makes numbers",
+        lambda m: m.fit(numbered(WORDS)[:, None], LABELS),
     ),
     "X is objects": (
         classes,
@@ -180,6 +180,30 @@ CASES = {
         lambda m: m.fit(X, 2 * (LABELS > 0) - 1),
         "y must lie in [0, 1], got values from -1 to 1; labels, y = numpy.unique(y, return_inverse=True)",
         lambda m: m.fit(X, numbered(2 * (LABELS > 0) - 1)),
+    ),
+    "three classes for yes or no": (
+        yes_or_no,
+        lambda m: m.fit(X, LABELS),
+        "for several classes: loss='cross_entropy', with an output for each",
+        lambda m: classes().fit(X, LABELS),
+    ),
+    "numbers as words": (
+        numbers,
+        lambda m: m.fit(X, [f"{x:.2f}" for x in NUMBERS]),
+        "numpy.asarray(y, dtype=float) makes numbers of them",
+        lambda m: m.fit(X, np.asarray([f"{x:.2f}" for x in NUMBERS], dtype=float)),
+    ),
+    "dates of polars": (
+        classes,
+        lambda m: m.fit(polars().DataFrame({"a": X[:, 0], "day": np.full(N, "2026-01-01", "M8[us]")}), LABELS),
+        "the columns 'day' do not",
+        None,
+    ),
+    "two columns of one name": (
+        classes,
+        lambda m: m.fit(pandas().DataFrame([[1.0, "u", "v"]] * N, columns=["a", "s", "s"]), LABELS),
+        "the columns 's', 's' do not",
+        None,
     ),
     "more classes than outputs": (
         lambda: classes(2),
@@ -367,12 +391,6 @@ CASES = {
         "eps must be a number in (0, 1), got 64",
         lambda m: DFN(layers=[8, "layer_norm", 3]),
     ),
-    "an embedding above weights": (
-        lambda: DFN(layers=[4, Embedding({0: 3}), 3], seed=0),
-        lambda m: m.fit(X, LABELS),
-        "so it must be the first layer",
-        lambda m: DFN(layers=[Embedding({0: 3}), 4, 3], seed=0).fit(np.column_stack([LABELS, X]), LABELS),
-    ),
     "a callback of Keras": (
         lambda: None,
         lambda m: type("Mine", (Callback,), {"on_epoch_end": lambda self, epoch, logs=None: None}),
@@ -382,8 +400,8 @@ CASES = {
     "area under the curve": (
         lambda: None,
         lambda m: yes_or_no().fit(X, LABELS > 0, metrics="auc"),
-        "FunctionMetric(lambda y, p: sklearn.metrics.roc_auc_score(y, p[:, 1]), proba=True)",
-        None,
+        "for binary_cross_entropy FunctionMetric(roc_auc_score, proba=True)",
+        lambda m: yes_or_no().fit(X, LABELS > 0, metrics=FunctionMetric(roc_auc_score(), proba=True)),
     ),
     "several as one metric": (
         lambda: classes().fit(X, LABELS, 1, verbose=0),
@@ -453,6 +471,10 @@ CASES = {
         lambda m: m.fit(X, LABELS, verbose=0),
     ),
 }
+
+
+def roc_auc_score():
+    return pytest.importorskip("sklearn.metrics").roc_auc_score
 
 
 def assign(model, **params):

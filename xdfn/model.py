@@ -16,6 +16,7 @@ from xdfn.functional import Functional
 from xdfn.inference import Predictor
 from xdfn.nn.initializers import InitializerBase, initializers
 from xdfn.nn.layers.base import LayerBase, check_layers, named
+from xdfn.nn.layers.base import layers as layer_registry
 from xdfn.nn.layers.dense import stack
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
 from xdfn.notebook import OptimizerInitializer, notebook_layers
@@ -155,7 +156,9 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
     def _make_layers(self, n_in: int) -> None:
         """Have a subclass make its layers."""
         self._remembered = {**self._remembered, "n_features": n_in}
+        self._layers = {}
         self._set_params()
+        self._layers = {name: layer_registry.resolve(spec) for name, spec in self._layers.items()}
         check_layers(self._layers)
         _, rule = self._optimizer
         for layer in self._layers.values():  # one that was given the model's optimizer is to follow it

@@ -162,6 +162,18 @@ def test_layers_may_be_assigned_as_a_list(data):
     assert model.fit(X, y, 2, 16, None).history == network().fit(X, y, 2, 16, None).history
 
 
+def test_a_rate_that_a_layer_gets_before_the_first_fit_is_kept(data):
+    X, y, _ = data
+    model = network()
+    model.layers["FC1"].optimizer.lr = 0.0
+    before = DFN(layers=[8, 2], seed=0).initialize(X).layers["FC1"].params["W"]
+    model.fit(X, y, 2, 16, None)
+    assert np.array_equal(model.layers["FC1"].params["W"], before)
+    model = network()
+    model.layers["FC1"] = FullyConnected(8)  # a new layer follows the model
+    assert str(model.fit(X, y, 1, 16, None).layers["FC1"].optimizer) == str(Adam(lr=0.01))
+
+
 # ---- metrics -------------------------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ CREATING = {"zeros", "ones", "empty", "full", "arange", "linspace", "eye"}
 # the places that may read the device: the check of a fit's input, the end of an epoch and a batch that is printed,
 # calls that return a number, saving and moving
 READING = {
-    "train/checks.py": {"_check_values", "_complaint", "_complaint_of", "_numbering", "check_weights"},
+    "train/checks.py": {"_advice", "_check_values", "_complaint", "_complaint_of", "_numbering", "check_weights"},
     "nn/targets.py": {"_of_floats"},  # for the text of an error
     "train/loop.py": {"end_of_epoch"},
     "train/options.py": {"device_template"},  # of NumPy's own arrays

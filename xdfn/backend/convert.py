@@ -95,7 +95,9 @@ def _converted(name: str, x: object) -> Array:
         values = np.asarray(foreign)
     except Exception as error:
         raise ValueError(f"no array can be made of {name} ({type(error).__name__}: {error!s:.200})") from error
-    return cast(Array, _with_gaps(name, foreign) if values.dtype == object and hasattr(x, "to_numpy") else values)
+    framed = hasattr(x, "columns") and hasattr(x, "to_dummies")  # polars makes numbers of dates
+    special = hasattr(x, "to_numpy") and (values.dtype == object or framed)
+    return cast(Array, _with_gaps(name, foreign) if special else values)
 
 
 def _with_gaps(name: str, x: Foreign) -> Host:
@@ -108,10 +110,12 @@ def _with_gaps(name: str, x: Foreign) -> Host:
     """
     if not hasattr(x, "columns"):
         return _numbers(x) if _is_numeric(x) else np.asarray(x)
-    others = [column for column in x.columns if not _is_numeric(x[column])]
+    columns = [x.iloc[:, i] if hasattr(x, "iloc") else x[:, i] for i in range(len(x.columns))]
+    others = [name for name, column in zip(x.columns, columns, strict=True) if not _is_numeric(column)]
     if others:
+        variable = name.rpartition(": ")[2]
         shown = ", ".join(map(repr, others[:5])) + (", ..." if len(others) > 5 else "")
-        dummies = f"{name}.to_dummies(" if hasattr(x, "to_dummies") else f"pandas.get_dummies({name}, columns="
+        dummies = f"{variable}.to_dummies(" if hasattr(x, "to_dummies") else f"pandas.get_dummies({variable}, columns="
         raise ValueError(
             f"{name} must hold numbers, and the columns {shown} do not: {dummies}[...]) makes columns of 0 and 1 of "
             "them, one a category; numpy.unique(column, return_inverse=True)[1] numbers the categories, for the layer "
@@ -122,9 +126,11 @@ def _with_gaps(name: str, x: Foreign) -> Host:
 
 def _is_numeric(column: Foreign) -> bool:
     """Whether a series holds numbers or bools, with or without gaps, if need be as objects."""
+    if getattr(column.dtype, "is_temporal", bool)():
+        return False
     kind = getattr(column.dtype, "kind", None) or np.asarray(column).dtype.kind
     return kind in "biuf" or (kind == "O" and all(x is None or isinstance(x, Real) for x in np.asarray(column)))
 
 
 def _numbers(x: Foreign) -> Host:
-    return cast(Host, x.to_numpy(dtype="float64", na_value=np.nan))
+    return np.asarray(x) if hasattr(x, "to_dummies") else cast(Host, x.to_numpy(dtype="float64", na_value=np.nan))

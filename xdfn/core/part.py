@@ -31,7 +31,9 @@ class Part(Guarded):
     compilable: ClassVar[bool] = True
     _numerics: ClassVar[tuple[str, ...]] = ()
     _shown: ClassVar[tuple[str, ...]] = ()
-    _transient: ClassVar[frozenset[str]] = frozenset({"_memory", "_caches"})  # attributes that are no hyper-parameters
+    _transient: ClassVar[frozenset[str]] = frozenset(
+        {"_memory", "_caches", "_passed", "_followed"}
+    )  # attributes that are no hyper-parameters
 
     def __init_subclass__(cls, traceable: bool = False) -> None:
         super().__init_subclass__()

@@ -38,7 +38,10 @@ _SOFTMAX = (
 )
 _NESTEROV = "Nesterov's method is 'sgd(lr=0.01, momentum=0.9, nesterov=True)'"
 _MEASURED = "the model's own loss is measured anyway: val_loss of fit, and evaluate(X, y, metric='loss')"
-_AUC = "it is FunctionMetric(lambda y, p: sklearn.metrics.roc_auc_score(y, p[:, 1]), proba=True)"
+_AUC = (
+    "for two classes it is {'auc': FunctionMetric(lambda y, p: roc_auc_score(y, p[:, 1]), proba=True)}, "
+    "for binary_cross_entropy FunctionMetric(roc_auc_score, proba=True), with scikit-learn's function"
+)
 _ADVICE: dict[str, dict[str, str]] = {  # what to say of names that are no parts of a kind, or that are losses, say
     "activation": {"softmax": _SOFTMAX, "logsoftmax": _SOFTMAX},
     "initialiser": {"ones": "ones are 'constant(1)'"},

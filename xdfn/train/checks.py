@@ -2,6 +2,7 @@
 depends on their values.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -64,12 +65,12 @@ def _advice(name: str, x: Array) -> str:
         return f"; take {name}.real, or its absolute value"
     if kind in "mM":
         return f"; numpy.asarray({name}).astype('int64') makes numbers of times"
+    with contextlib.suppress(ValueError, TypeError):
+        to_numpy(x).astype("float64")
+        return f"; numpy.asarray({name}, dtype=float) makes numbers of them"
     if x.ndim == 1:
         return f"; labels, {name} = numpy.unique({name}, return_inverse=True) makes class numbers of labels"
-    return (
-        f"; numpy.asarray({name}, dtype=float) makes numbers of objects and strings that are some; of words, "
-        "numpy.unique(column, return_inverse=True)[1] makes numbers for the layer Embedding"
-    )
+    return "; numpy.unique(column, return_inverse=True)[1] makes numbers of a column of words, for the layer Embedding"
 
 
 def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
@@ -116,9 +117,7 @@ def _check_values(
     for (name, _), fine in zip(tests, passed, strict=True):
         if not fine:
             raise ValueError(
-                _complaint_of(name, *columns[name])
-                if name in columns
-                else _complaint(name, xp, y, limits, loss.classifies)
+                _complaint_of(name, *columns[name]) if name in columns else _complaint(name, xp, y, limits, loss)
             )
 
 
@@ -156,7 +155,7 @@ def _complaint_of(name: str, x: Array, k: int) -> str:
     )
 
 
-def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, classes: bool) -> str:
+def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, loss: ObjectiveBase) -> str:
     if name == "rows":
         return (
             "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "
@@ -166,7 +165,7 @@ def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, classes: bool
         return f"{name} holds NaN or infinity; clean it; fit(..., check_input=False) trains all the same"
     low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)
     least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
-    advice = _numbering(y, int(most) + 1) if classes else ""
+    advice = _numbering(y, int(most) + 1, loss) if loss.classifies else ""
     return f"y must lie in [{low}, {high}], got values from {least:g} to {most:g}{advice}"
 
 
@@ -239,13 +238,14 @@ def _checked(what: str, given: ArrayLike, where: Place, shape: tuple[int, ...]) 
     return value
 
 
-def _numbering(y: Array, n_classes: int) -> str:
+def _numbering(y: Array, n_classes: int, loss: ObjectiveBase) -> str:
     """How to bring class labels into the range of the class numbers."""
     if y.ndim == 2 and y.shape[1] > 1:
         return "; for numbers: loss='squared_error'"
+    numbered = f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on"
+    if not loss.unit_rows:  # yes or no
+        two = len(np.unique(to_numpy(y))) <= 2
+        return numbered if two else "; for several classes: loss='cross_entropy', with an output for each"
     if np.array_equal(np.unique(to_numpy(y)), np.arange(n_classes)):
         return f"; the last layer needs {n_classes} outputs, one for each class"
-    return (
-        f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on, and the "
-        "last layer needs an output for each"
-    )
+    return f"{numbered}, and the last layer needs an output for each"

@@ -130,11 +130,9 @@ def make_params(config: ModelConfig, memory: Memory, rule: OptimizerBase, X: Arr
     memory.dtype = memory.dtype or real_name(real_dtype(X))
     n_in, where, dtype = X.shape[1], place(X), getattr(namespace(X), memory.dtype)
     for i, (name, layer) in enumerate(config.layers.items()):
-        if layer.input_categories(n_in) and any(before.params for before in [*config.layers.values()][:i]):
-            raise ValueError(f"{name}, {layer}, takes columns of category numbers, so it must be the first layer")
         if not layer.is_initialized:
             memory.slots.pop(name, None)  # of a layer that stood in its place
-            if layer.inherits:
+            if layer.inherits and layer._followed is not rule:
                 layer.inherit(rule)
             with computing(X):
                 if makes_own_params(layer):

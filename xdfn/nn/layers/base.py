@@ -69,6 +69,8 @@ class LayerBase(StatefulLayer):
     state_attributes: ClassVar[frozenset[str]] = frozenset(
         {
             "X",
+            "_followed",
+            "_passed",
             "buffers",
             "given_initializers",
             "gradients",

@@ -79,6 +79,7 @@ class StatefulLayer(Part):
         self.X: list[Array] = []
         self._caches: list[tuple[Cache, tuple[int, ...]]] = []  # of each retained forward, with the outputs' shape
         self._passed = 0  # those that backward has been through
+        self._followed: OptimizerBase | None = None  # the model's optimizer, once the layer has its copy
         self.is_initialized = False
 
     @property
@@ -90,6 +91,7 @@ class StatefulLayer(Part):
         """Take a copy of the model's optimizer, and follow it."""
         self.optimizer = rule.without_memory()
         self.own_optimizer = None
+        self._followed = rule
 
     @property
     def overrides_forward(self) -> bool:
