@@ -173,7 +173,7 @@ def test_a_callback_may_take_the_function_of_now():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="the model has no parameters yet: call fit first"):
+    with pytest.raises(ValueError, match="the model has no parameters yet: call fit or initialize"):
         network(3).as_function()
     notebook = network("fc(4, 'tanh')", NotebookLinear(2), loss="squared_error").initialize(X)
     with pytest.raises(

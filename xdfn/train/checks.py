@@ -243,9 +243,9 @@ def _numbering(y: Array, n_classes: int, loss: ObjectiveBase) -> str:
     if y.ndim == 2 and y.shape[1] > 1:
         return "; for numbers: loss='squared_error'"
     numbered = f"; labels, y = {function_name(y, 'unique')}(y, return_inverse=True) makes class numbers from 0 on"
+    labels = np.unique(to_numpy(y))
     if not loss.unit_rows:  # yes or no
-        two = len(np.unique(to_numpy(y))) <= 2
-        return numbered if two else "; for several classes: loss='cross_entropy', with an output for each"
-    if np.array_equal(np.unique(to_numpy(y)), np.arange(n_classes)):
+        return numbered if len(labels) <= 2 else "; for several classes: loss='cross_entropy', with an output for each"
+    if len(labels) == n_classes and labels[0] == 0:  # 0 to m - 1 then
         return f"; the last layer needs {n_classes} outputs, one for each class"
     return f"{numbered}, and the last layer needs an output for each"
