@@ -136,3 +136,10 @@ def test_regularisation(tmp_path, capsys):
     assert out.stat().st_size > 20_000
     drop = [type(layer).__name__ for layer in module.network("dropout + L2", 0, 3, [1024, 1024, 2048]).layers.values()]
     assert drop.count("Dropout") == 4
+
+
+def test_sklearn_pipeline(capsys):
+    pytest.importorskip("pandas")
+    load("sklearn_pipeline").main()
+    right = float(re.search(r"([\d.]+) right", capsys.readouterr().out)[1])
+    assert right > 0.85

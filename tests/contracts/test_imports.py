@@ -31,6 +31,7 @@ FLOORS = [
     "datasets",
     "model",
     "plotting",
+    "sklearn",
     "__init__",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -98,7 +99,11 @@ def test_only_the_backend_knows_a_library(path):
     if floor(path) != "backend":
         assert not named & {"array_api_compat", "cupy", "torch", "jax", "array_api_strict"}
     optional = {module.split(".")[0] for module, top in imports(path) if top} & OPTIONAL
-    assert optional == ({"matplotlib"} if floor(path) == "plotting" and path.name != "__init__.py" else set())
+    if floor(path) == "sklearn":  # the one package that knows scikit-learn, and what that brings
+        assert optional <= {"sklearn", "scipy"}
+    else:
+        assert not named & {"sklearn", "scipy"}
+        assert optional == ({"matplotlib"} if floor(path) == "plotting" and path.name != "__init__.py" else set())
 
 
 def test_without_matplotlib_plotting_says_what_to_install():
@@ -112,6 +117,19 @@ def test_without_matplotlib_plotting_says_what_to_install():
     assert f'"{requirement}"' in last
     assert '".[plot]"' in last
     assert "xdfn[plot]" in extras["examples"]
+
+
+def test_without_scikit_learn_its_package_says_what_to_install():
+    code = "import sys; sys.modules['sklearn'] = None; from xdfn.sklearn import MLPClassifier"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: xdfn.sklearn needs scikit-learn: pip install")
+    extras = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (requirement,) = extras["sklearn"]
+    assert f'"{requirement}"' in last
+    assert '".[sklearn]"' in last
+    assert "xdfn[sklearn]" in extras["test"]
 
 
 @pytest.mark.parametrize("package", ["nn", "optim"])

@@ -33,6 +33,13 @@ READING = {
     "inspect/gradients.py": {"__init__", "_number", "error", "off_by"},
     "nn/layers/stateful.py": {"put_all"},
     "backend/transfer.py": {"to_numpy", "to_place", "read"},
+    # labels go to the host, answers of scikit-learn's come from there; its search has its vector there
+    "sklearn/answers.py": {"_predictions"},
+    "sklearn/classifier.py": {"predict"},
+    "sklearn/estimator.py": {"_fit_lbfgs"},
+    "sklearn/inputs.py": {"read_both", "read_weights"},
+    "sklearn/lbfgs.py": {"__call__", "vector"},
+    "sklearn/stochastic.py": {"score", "_rules"},
 }
 NUMBERS = {  # float( of Python's numbers
     "backend/place.py": {"_finfo"},
@@ -41,6 +48,9 @@ NUMBERS = {  # float( of Python's numbers
     "inspect/lr_finder.py": {"__call__"},  # of a schedule
     "nn/activations.py": {"_whole_log"},
     "optim/adam.py": {"_nadam_mu"},
+    "sklearn/inputs.py": {"read_weights"},
+    "sklearn/lbfgs.py": {"search"},
+    "sklearn/stochastic.py": {"_rule", "_fit_stochastic", "_rules"},
     "train/data.py": {"row_weights"},
     "train/scalars.py": {"__call__", "rate"},
     "train/step.py": {"add_sums"},  # of a batch's size

@@ -8,7 +8,7 @@ from xdfn.backend import Array, axpby, namespace
 from xdfn.core.fields import number_field
 from xdfn.optim.base import LearningRate, OptimizerBase, Rates, Slots, optimizers
 
-__all__ = ["Adam", "AdamW", "Nadam", "RAdam"]
+__all__ = ["Adam", "AdamEpsilonHat", "AdamW", "Nadam", "RAdam"]
 
 
 @optimizers.register()
@@ -52,6 +52,19 @@ class Adam(OptimizerBase, traceable=True):
         direction = m / root
         p = axpby(step_t, direction, 1.0, p)  # p <- p + step_t direction in one pass, where step_t < 0
         return p, (m, v)
+
+
+@optimizers.register()
+class AdamEpsilonHat(Adam, traceable=True):
+    """p <- p - lr sqrt(1 - decay2^t) / (1 - decay1^t) m / (sqrt(v) + eps): Adam with eps beside the uncorrected root.
+
+    The form with "epsilon hat" at the end of section 2 of Kingma and Ba 2015, which TensorFlow and scikit-learn have.
+    It differs from `Adam` in the first steps, where eps is not small beside sqrt(v).
+    """
+
+    def rates(self, t: int) -> Rates:
+        step_t, _ = super().rates(t)
+        return step_t, self.eps
 
 
 @optimizers.register()

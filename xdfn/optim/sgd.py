@@ -95,6 +95,8 @@ class SGDW(SGD, traceable=True):
 class Momentum(OptimizerBase, traceable=True):
     """v <- momentum v - lr g, p <- p + v (Polyak 1964).
 
+    With `nesterov` p <- p + momentum v - lr g (Nesterov 1983, in the form of Sutskever et al. 2013).
+
     Notes
     -----
     lr stands inside v, as in Keras; PyTorch multiplies v by it, which differs when lr changes.
@@ -104,15 +106,21 @@ class Momentum(OptimizerBase, traceable=True):
     _shown: ClassVar[tuple[str, ...]] = ("lr", "momentum")
 
     momentum = number_field(0, 1)
+    nesterov = Field(flag)
 
-    def __init__(self, lr: LearningRate = 0.001, momentum: float = 0.0) -> None:
+    def __init__(self, lr: LearningRate = 0.001, momentum: float = 0.0, nesterov: bool = False) -> None:
         self.lr = lr
         self.momentum = momentum
+        self.nesterov = nesterov
 
     def apply(self, p: Array, g: Array, slots: Slots, rates: Rates) -> tuple[Array, Slots]:
         (v,), (lr,) = slots, rates
         v *= self.momentum
         g *= lr
         v -= g
-        p += v
+        if self.nesterov:
+            p += self.momentum * v
+            p -= g
+        else:
+            p += v
         return p, (v,)

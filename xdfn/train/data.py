@@ -4,7 +4,7 @@ of rows, and the rows that are held out for validation.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -122,7 +122,21 @@ class Streamed(NamedTuple):
             yield Batches(X, y, weight[0] if weight else None, arange(X.shape[0], X), size)
 
 
-Rows = Resident | Streamed
+class Rows(Protocol):
+    """What the loop needs of the rows that are trained on; `Resident` and `Streamed` are such."""
+
+    @property
+    def n(self) -> int:
+        """The number of rows that are trained on."""
+
+    def order(self, permutation: Host) -> Array:
+        """The rows of an epoch in their order, as `batches` takes it: asked for once an epoch, before its batches.
+
+        `permutation` is the model's own, drawn by its seed; rows may have another order.
+        """
+
+    def batches(self, order: Array, size: int) -> Iterator[Batches]:
+        """The batches of a stretch of that order, all at once or a few at a time."""
 
 
 def row_weights(

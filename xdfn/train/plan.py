@@ -175,7 +175,9 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
     return Plan(Run(step, state, rows, batch_size, evaluation), like, info, options.callbacks)
 
 
-def make_step(config: ModelConfig, memory: Memory, like: Array) -> tuple[TrainStep, TrainState]:
+def make_step(
+    config: ModelConfig, memory: Memory, like: Array, kind: type[TrainStep] = TrainStep
+) -> tuple[TrainStep, TrainState]:
     """The step of the model as it is now, and the state from which it goes on."""
     assert memory.seed is not None
     layers = config.layers
@@ -184,7 +186,7 @@ def make_step(config: ModelConfig, memory: Memory, like: Array) -> tuple[TrainSt
         {name: memory.provenance_of(layers, layer, name) for name in of_layer.params}
         for layer, of_layer in layers.items()
     ]
-    step = TrainStep(
+    step = kind(
         list(layers.values()), config.loss, memory.seed, place(like), provenance, config.step_options, config.history
     )
     averages = None if config.step_options.ema is None else averaged(params, memory, layers)

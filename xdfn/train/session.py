@@ -16,6 +16,7 @@ from xdfn.train.loop import Run
 from xdfn.train.memory import Memory
 from xdfn.train.plan import ModelConfig, Plan, check_schedules, make_step
 from xdfn.train.state import TrainState
+from xdfn.train.step import TrainStep
 
 
 class FittedModel(Model, Protocol):
@@ -140,6 +141,10 @@ class Session:
             callback.on_epoch_begin(self.model)
         return self._changed_run()
 
+    def make_step(self, config: ModelConfig) -> tuple[TrainStep, TrainState]:
+        """The step of the model as callbacks left it, and the state from which it goes on."""
+        return make_step(config, self.memory, self.plan.like)
+
     def _changed_run(self) -> Run | None:
         """The run of the model as callbacks left it; None if they cannot have changed it."""
         published = self._unpublished is None
@@ -151,7 +156,7 @@ class Session:
         if now.keys() != self.layers.keys() or any(now[name] is not self.layers[name] for name in now):
             self.model.layers = self.layers
             raise ValueError("layers cannot be replaced within a fit; change their parameters and hyper-parameters")
-        step, state = make_step(config, self.memory, self.plan.like)
+        step, state = self.make_step(config)
         if step.same(self.run.step):
             step = self.run.step  # with all that is recorded of it
         else:

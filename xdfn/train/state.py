@@ -84,12 +84,14 @@ class StepScalars(NamedTuple):
     keys : where the random bits of the step come from, one key for each layer that draws
     share : the rows of the batch as a share of those of a full one
     ema_decay : how much of the moving averages stays, if there are any; a tuple of one number, or none
+    penalty_scale : what the penalties are multiplied by, if not by 1; a tuple of one number, or none
     """
 
     rates: tuple[Rates, ...]
     keys: tuple[Key, ...]
     share: float
     ema_decay: tuple[float, ...]
+    penalty_scale: tuple[float, ...] = ()
 
 
 class BatchShape(NamedTuple):

@@ -46,7 +46,7 @@ class RuleUpdate:
     def __call__(
         self, state: TrainState, gradients: GradientTree, scalars: StepScalars, workspace: Workspace | None
     ) -> Moved:
-        vectors = self._clipped(self._penalised(state, gradients, workspace))
+        vectors = self._clipped(self._penalised(state, gradients, scalars.penalty_scale, workspace))
         segments = self.segments
         moved = [
             apply_rule(segment.optimizer, p, g, slots, rates, kind)
@@ -60,20 +60,23 @@ class RuleUpdate:
             params = workspace.params  # written in place
         return params, tuple([slots for _, slots in moved])
 
-    def _penalised(self, state: TrainState, gradients: GradientTree, workspace: Workspace | None) -> Sequence[Array]:
+    def _penalised(
+        self, state: TrainState, gradients: GradientTree, scale: tuple[float, ...], workspace: Workspace | None
+    ) -> Sequence[Array]:
         """The gradients by segment, those of the penalties included."""
         if workspace is not None:
             vectors = self.segments.gather(gradients, workspace)
             for e, penalty in self.penalties:
                 gradient = workspace.gradients_tree[e.layer][e.name]
-                gradient += penalty.grad(workspace.params_tree[e.layer][e.name])
+                gradient += _scaled(penalty.grad(workspace.params_tree[e.layer][e.name]), scale)
             return vectors
         if self.penalties:
             params = self.segments.unpack(state.params)
             copied = [dict(of_layer) for of_layer in gradients]
             for e, penalty in self.penalties:
                 of_layer = copied[e.layer]
-                of_layer[e.name] = product(of_layer[e.name]) + penalty.grad(params[e.layer][e.name])
+                grown = _scaled(penalty.grad(params[e.layer][e.name]), scale)
+                of_layer[e.name] = product(of_layer[e.name]) + grown
             gradients = copied
         return self.segments.gather(gradients, None)
 
@@ -88,6 +91,13 @@ class RuleUpdate:
             factor = clip_norm / xp.maximum(norm, clip_norm)
             gradients = [g * factor for g in gradients]
         return gradients
+
+
+def _scaled(gradient: Array, scale: tuple[float, ...]) -> Array:
+    """A penalty's gradient, which is a new array, times the factor if there is one."""
+    if scale:
+        gradient *= scale[0]
+    return gradient
 
 
 class DirectUpdate:

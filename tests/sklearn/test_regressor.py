@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from sklearn.datasets import make_regression
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from xdfn.sklearn import MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+CHECKS = [check for _, check in estimator_checks_generator(MLPRegressor(), mark="skip")]
+
+
+def name_of(check):
+    """With the library that it is about, if it is about one."""
+    more = getattr(check, "keywords", {})
+    return "-".join([getattr(check, "func", check).__name__, *(str(more[k]) for k in more if k == "array_namespace")])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+def test_scikit_learns_checks_of_an_estimator(check):
+    """All of them, with an empty list of expected failures."""
+    check(MLPRegressor())
+
+
+def test_several_numbers_a_row():
+    X, Y = make_regression(200, 5, n_targets=3, random_state=0)
+    fitted = MLPRegressor(solver="lbfgs", max_iter=500, random_state=0).fit(X, Y)
+    assert fitted.predict(X).shape == (200, 3)
+    assert fitted.score(X, Y) > 0.99
+    assert MLPRegressor(max_iter=2).fit(X, Y[:, :1].ravel()).predict(X).shape == (200,)
+
+
+def test_any_registered_loss(rng):
+    """The absolute error leads to the median."""
+    X, y = np.zeros((300, 1)), rng.exponential(size=300)
+    args = {"hidden_layer_sizes": (4,), "max_iter": 400, "learning_rate_init": 0.01, "random_state": 0, "alpha": 0.0}
+    fitted = MLPRegressor(loss="absolute_error", **args).fit(X, y)
+    assert abs(fitted.predict(X[:1])[0] - np.median(y)) < 0.05
+    assert abs(MLPRegressor(**args).fit(X, y).predict(X[:1])[0] - y.mean()) < 0.05
