@@ -90,6 +90,7 @@ LOSSES = {  # spec: targets for n rows and m outputs, an even number
     "Quantile(q=(0.1, 0.9))": lambda rng, n, m: rng.normal(size=(n, m // 2)),
     "Gaussian": lambda rng, n, m: rng.normal(size=(n, m // 2)),
     "Poisson": lambda rng, n, m: rng.poisson(3.0, (n, m)).astype(float),
+    "Poisson(deviance=True)": lambda rng, n, m: rng.poisson(3.0, (n, m)).astype(float),
     "CrossEntropy(smoothing=0.1)": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],
     "CrossEntropy": lambda rng, n, m: np.eye(m)[_classes(rng, n, m)],
     "BinaryCrossEntropy": lambda rng, n, m: rng.integers(0, 2, (n, m)).astype(float),

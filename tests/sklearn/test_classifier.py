@@ -3,23 +3,17 @@ import pytest
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.estimator_checks import estimator_checks_generator
+from sklearn_checks import check_name, scikit_learns_checks
 
 from xdfn.sklearn import MLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, y = load_iris(return_X_y=True)
-CHECKS = [check for _, check in estimator_checks_generator(MLPClassifier(), mark="skip")]
-
-
-def name_of(check):
-    """With the library that it is about, if it is about one."""
-    more = getattr(check, "keywords", {})
-    return "-".join([getattr(check, "func", check).__name__, *(str(more[k]) for k in more if k == "array_namespace")])
+CHECKS = scikit_learns_checks(MLPClassifier())
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+@pytest.mark.parametrize("check", CHECKS, ids=check_name)
 def test_scikit_learns_checks_of_an_estimator(check):
     """All of them, with an empty list of expected failures."""
     check(MLPClassifier())

@@ -15,7 +15,6 @@ from xdfn.nn.layers.dense import FullyConnected
 from xdfn.nn.layers.noise import Dropout
 from xdfn.nn.layers.normalization import BatchNorm
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, Poisson
-from xdfn.nn.losses.base import Weight, at_least_tiny, weighted_sum
 from xdfn.nn.regularizers import L2, MaxNorm
 from xdfn.sklearn.progress import Progress, Record, Rules, apply_rate
 from xdfn.sklearn.rows import OrderedRows
@@ -54,15 +53,6 @@ class Architecture(NamedTuple):
                 made += [BatchNorm()] if self.batch_norm else []
                 made += [Dropout(self.dropout)] if self.dropout else []
         return made
-
-
-class Deviance(Poisson, traceable=True):
-    """Half the Poisson deviance, l = sum_j [y_j log(y_j / p_j) - y_j + p_j]: `Poisson` and what it leaves out."""
-
-    def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
-        value, dz = super().value_and_grad(y, z, weight)
-        y = self.targets(y, z)
-        return value + weighted_sum(y * namespace(y).log(at_least_tiny(y)) - y, weight), dz
 
 
 class Fitting(NamedTuple):
@@ -196,5 +186,5 @@ def loss_of(kind: str, smoothing: float) -> Spec[ObjectiveBase]:
     if kind == "softmax":
         return CrossEntropy(smoothing=smoothing)
     if kind == "poisson":
-        return Deviance()
+        return Poisson(deviance=True)
     return "binary_cross_entropy" if kind == "logistic" else kind

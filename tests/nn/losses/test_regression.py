@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xdfn import DFN, AbsoluteError, Gaussian, Quantile, ReLU, Sigmoid, SquaredError, sigmoid
+from xdfn import DFN, AbsoluteError, Gaussian, Poisson, Quantile, ReLU, Sigmoid, SquaredError, sigmoid
 
 
 def test_values_by_hand():
@@ -12,6 +12,17 @@ def test_values_by_hand():
     z = np.asarray([[2.0, -1.0], [0.5, 3.0]])
     assert (SquaredError().grad(y, p, z, ReLU()) == (p - y) * [[1, 0], [1, 1]] / 2).all()
     assert SquaredError().grad(y, p, z, Sigmoid()) == pytest.approx((p - y) * sigmoid(z) * (1 - sigmoid(z)) / 2)
+
+
+def test_the_deviance_is_half_of_scikit_learns(backend, rng):
+    metrics = pytest.importorskip("sklearn.metrics")
+    y, z = rng.poisson(1.0, (30, 2)).astype(float), rng.normal(size=(30, 2))
+    assert (y == 0).any()
+    value, dz = Poisson(deviance=True).value_and_grad(backend.array(y), backend.array(z), 1 / 30)
+    expected = sum(metrics.mean_poisson_deviance(y[:, j], np.exp(z[:, j])) for j in range(2)) / 2
+    assert float(value) == pytest.approx(expected)
+    assert Poisson(deviance=True).loss(y, np.exp(z)) == pytest.approx(expected)
+    np.testing.assert_allclose(backend.numpy(dz), (np.exp(z) - y) / 30, rtol=1e-6)
 
 
 # -- quantiles --

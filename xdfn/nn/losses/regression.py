@@ -6,7 +6,7 @@ All of them sum over the outputs. PyTorch and Keras take the mean over them.
 from collections.abc import Sequence
 
 from xdfn.backend import Array, constants, kernel, namespace, sign
-from xdfn.core.fields import Field, number, number_field
+from xdfn.core.fields import Field, flag, number, number_field
 from xdfn.nn.activations import ActivationBase, exp_limit, exponential
 from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, weighted, weighted_sum
 from xdfn.nn.targets import aligned
@@ -84,10 +84,25 @@ class Poisson(ObjectiveBase, traceable=True):
 
     The constant log y! is left out. Beyond half of the exponents that the dtype can show (z > 44 in float32) the loss
     takes the tangent of the exponential in its place, so that value and gradient stay finite.
+
+    Parameters
+    ----------
+    deviance : bool
+        Add the constant y_j log y_j - y_j, with which the loss is half of the Poisson deviance, 0 where p = y
+        (McCullagh and Nelder 1989, section 2.3). The gradient is the same.
+
+    Notes
+    -----
+    scikit-learn's Poisson losses are the deviance, its `mean_poisson_deviance` twice that.
     """
+
+    deviance = Field(flag)
 
     link_function = staticmethod(exponential)
     domain = (0, None)
+
+    def __init__(self, deviance: bool = False) -> None:
+        self.deviance = deviance
 
     def link(self, z: Array) -> Array:
         return exponential(z)
@@ -97,12 +112,14 @@ class Poisson(ObjectiveBase, traceable=True):
         half = exp_limit(z) // 2
         p = xp.exp(xp.minimum(z, half))
         beyond = xp.maximum(z - half, 0.0)
-        return weighted_sum(p * (1.0 + beyond) - y * z, weight), weighted(p - y, weight)
+        return weighted_sum(self._with_constant(p * (1.0 + beyond) - y * z, y), weight), weighted(p - y, weight)
 
-    @staticmethod
-    def loss(y_true: Array, y_pred: Array) -> Array:
+    def _with_constant(self, values: Array, y: Array) -> Array:
+        return values + (y * namespace(y).log(at_least_tiny(y)) - y) if self.deviance else values
+
+    def loss(self, y_true: Array, y_pred: Array) -> Array:
         xp, y = namespace(y_pred), aligned(y_true, y_pred)
-        return xp.sum(y_pred - y * xp.log(at_least_tiny(y_pred))) / y_pred.shape[0]
+        return xp.sum(self._with_constant(y_pred - y * xp.log(at_least_tiny(y_pred)), y)) / y_pred.shape[0]
 
     @staticmethod
     def grad(y_true: Array, y_pred: Array) -> Array:
