@@ -5,6 +5,7 @@ Nothing is ever evaluated: a spec is a name and Python literals, read with `ast.
 """
 
 import ast
+import functools
 import inspect
 import re
 from collections.abc import Callable
@@ -146,7 +147,7 @@ class Registry(Generic[P]):
         return f"did you mean {self._classes[near[0]].__name__!r}? " if near else ""
 
     def _build(self, cls: type[P], args: tuple[object, ...], kwargs: dict[str, object], spec: str) -> P:
-        signature = inspect.signature(cls)
+        signature = _signature(cls)  # type: ignore[arg-type]  # a class has a hash, though its objects have none
         problem = complaint(cls.__name__, signature, kwargs)
         if problem is None:
             try:
@@ -156,6 +157,11 @@ class Registry(Generic[P]):
         if problem is not None:
             raise ValueError(f"{self.kind} {spec!r:.200}: {problem}")
         return cls(*args, **kwargs)
+
+
+@functools.lru_cache(maxsize=256)  # it takes longer than the constructor itself
+def _signature(cls: Callable[..., object]) -> inspect.Signature:
+    return inspect.signature(cls)
 
 
 REGISTRIES: list[Registry[Part]] = []

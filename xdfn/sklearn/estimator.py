@@ -87,7 +87,9 @@ class BaseMLP(Stochastic):
         )
 
     def _network(self, sizes: tuple[int, ...], rng: RandomState) -> Network:
-        seed = int(copy.deepcopy(rng).randint(2**31 - 1))  # of what scikit-learn has not; its own draws stay in order
+        before = rng.get_state()
+        seed = int(rng.randint(2**31 - 1))  # of what scikit-learn has not
+        rng.set_state(before)  # its own draws stay in order
         layers = self._architecture(sizes).layers()
         return Network(optimizer=self._rule(), loss=self._loss(), layers=layers, seed=seed)  # type: ignore[arg-type]
 
