@@ -34,8 +34,10 @@ def cases():
         "MLPClassifier",
         {"solver": "lbfgs", "max_iter": 20},
         *load_iris(return_X_y=True),
-        1.2,
+        1.25,
     )
+    columns_together = np.asfortranarray(np.random.default_rng(0).normal(size=(20_000, 100)))
+    yield "columns together, 2 epochs", "MLPClassifier", {"max_iter": 2}, columns_together, np.arange(20_000) % 3, 1.0
     yield "diabetes, adam", "MLPRegressor", {}, *load_diabetes(return_X_y=True), 1.0
 
 

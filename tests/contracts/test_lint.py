@@ -35,9 +35,9 @@ READING = {
     "backend/transfer.py": {"to_numpy", "to_place", "read"},
     # labels go to the host, answers of scikit-learn's come from there; its search has its vector there
     "sklearn/answers.py": {"_predictions"},
-    "sklearn/classifier.py": {"predict"},
+    "sklearn/classifier.py": {"predict", "partial_fit"},
     "sklearn/estimator.py": {"_fit_lbfgs"},
-    "sklearn/inputs.py": {"read_both", "read_weights"},
+    "sklearn/inputs.py": {"read_both", "read_inputs", "read_weights"},
     "sklearn/lbfgs.py": {"__call__", "vector"},
     "sklearn/stochastic.py": {"score", "_rules"},
 }

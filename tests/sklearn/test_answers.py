@@ -37,4 +37,5 @@ def test_an_empty_network_is_a_linear_model(rng):
     fitted = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0.0, tol=1e-8, random_state=0).fit(X, y)
     (W,), (b,) = fitted.coefs_, fitted.intercepts_
     expected = np.linalg.lstsq(np.c_[X, np.ones(40)], y, rcond=None)[0]
-    np.testing.assert_allclose([*W.ravel(), *b], expected, atol=1e-6)
+    # the search ends where a step lessens the loss by less than 2e-9 of it
+    np.testing.assert_allclose([*W.ravel(), *b], expected, atol=1e-4)

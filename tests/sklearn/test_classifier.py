@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn_checks import check_name, scikit_learns_checks
 
@@ -60,3 +62,29 @@ def test_partial_fit_needs_all_classes_first():
 def test_lbfgs_has_no_partial_fit():
     assert not hasattr(MLPClassifier(solver="lbfgs"), "partial_fit")
     assert hasattr(MLPClassifier(solver="lbfgs", optimizer="adam"), "partial_fit")
+
+
+def test_labels_of_a_sparse_matrix_part_by_part():
+    several = csr_matrix(np.stack([y == 0, y == 1], axis=1).astype(int))
+    a, b = (C(random_state=0).partial_fit(X, several, classes=[0, 1]) for C in (theirs.MLPClassifier, MLPClassifier))
+    np.testing.assert_allclose(a.coefs_[0], b.coefs_[0], atol=1e-9)
+
+
+def test_one_class_is_always_right():
+    args = {"hidden_layer_sizes": (5,), "max_iter": 4, "random_state": 0, "early_stopping": True}
+    a, b = (C(**args).fit(X, np.zeros(150, int)) for C in (theirs.MLPClassifier, MLPClassifier))
+    assert a.validation_scores_ == b.validation_scores_ == [1.0] * 4
+
+
+@pytest.mark.parametrize("target", [y > 0, np.stack([y == 0, y == 1], axis=1)])
+def test_smoothing_needs_three_classes(target):
+    with pytest.raises(ValueError, match="label_smoothing is for three or more classes"):
+        MLPClassifier(label_smoothing=0.1).fit(X, target.astype(int))
+
+
+def test_a_fit_that_failed_has_not_happened():
+    model = MLPClassifier(optimizer="no such thing")
+    with pytest.raises(ValueError, match="unknown optimizer"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)

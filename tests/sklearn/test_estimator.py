@@ -207,3 +207,51 @@ def test_arguments_that_change_between_fits_hold_from_then_on(X, rng):
         for model in pair:
             model.set_params(**more).fit(X, y)
         assert_alike(*pair)
+
+
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+def test_without_hidden_layers(X, rng, activation):
+    y, args = rng.integers(0, 3, 150), {"activation": activation, "max_iter": 3, "random_state": 0}
+    a, b = (module.MLPClassifier((), **args).fit(X, y) for module in (theirs, ours))
+    assert_alike(a, b)
+
+
+def test_a_warm_start_takes_what_the_arguments_say_now(X, rng):
+    y = rng.integers(0, 3, 150)
+    model = ours.MLPClassifier((8,), max_iter=2, warm_start=True, random_state=0).fit(X, y)
+    before = model.coefs_[0]
+    model.set_params(dropout=0.3, batch_norm=True, max_norm=2.0, label_smoothing=0.1, max_iter=1).fit(X, y)
+    kinds = [type(layer).__name__ for layer in model.model_.layers.values()]
+    assert kinds == ["FullyConnected", "BatchNorm", "Dropout", "FullyConnected"]
+    assert str(model.model_.layers["FC1"].constraint) == "MaxNorm(limit=2.0)"
+    assert model.model_.loss.smoothing == 0.1
+    assert abs(model.coefs_[0] - before).max() < 0.01  # it went on from there
+    made = model.model_
+    assert model.set_params(alpha=0.1).fit(X, y).model_ is made
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=\[9\] differs from that of the fit before, \[8\]"):
+        model.set_params(hidden_layer_sizes=(9,)).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fit", "message"),
+    [
+        ({"solver": "lbfgs"}, "both", "solver='lbfgs' has no epochs"),
+        ({"solver": "lbfgs", "callbacks": ["log"]}, "", "solver='lbfgs' has no epochs"),
+        ({}, "y", "X_val and y_val together, got y_val alone"),
+        ({}, "X", "X_val and y_val together, got X_val alone"),
+        ({"callbacks": "log"}, "", "callbacks must be a list"),
+    ],
+)
+def test_arguments_that_would_do_nothing_are_refused(X, rng, arguments, fit, message):
+    y = rng.integers(0, 3, 150)
+    given = {"": {}, "both": {"X_val": X, "y_val": y}, "X": {"X_val": X}, "y": {"y_val": y}}[fit]
+    with pytest.raises(ValueError, match=message):
+        ours.MLPClassifier(**arguments).fit(X, y, **given)
+
+
+def test_a_validation_curve_is_of_its_fit(X, rng):
+    y = rng.integers(0, 3, 150)
+    model = ours.MLPClassifier(max_iter=3, random_state=0).fit(X, y, X_val=X, y_val=y)
+    assert len(model.validation_loss_curve_) == 3
+    assert np.isfinite(model.partial_fit(X, y).validation_loss_curve_).all()
+    assert not hasattr(model.fit(X, y), "validation_loss_curve_")

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.datasets import load_iris
 
-from xdfn.backend import namespace, place
-from xdfn.sklearn import MLPClassifier, MLPRegressor
+from xdfn.backend import namespace, place, to_numpy
+from xdfn.sklearn import MLPClassifier, MLPRegressor, inputs
 from xdfn.sklearn.inputs import is_foreign, read_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -59,11 +60,13 @@ def test_names_are_answered_on_the_host(backend, blobs):
     assert set(answer) <= {"a", "b", "c"}
 
 
-def test_what_was_trained_elsewhere_says_so(backend, blobs):
+def test_what_was_trained_elsewhere_says_so(backend, blobs, monkeypatch):
     X, y = blobs
+    monkeypatch.setattr(inputs, "get_config", lambda: {"array_api_dispatch": True})
     if is_foreign(backend.array(X)):
         with pytest.raises(ValueError, match="must use the same namespace"):
             MLPClassifier(**ARGS).fit(X, y).predict(backend.array(X))
+    monkeypatch.undo()
     answer = MLPClassifier(**ARGS).fit(backend.array(X), y).predict_proba(X)  # NumPy's arrays go there
     np.testing.assert_allclose(answer, MLPClassifier(**ARGS).fit(X, y).predict_proba(X), atol=1e-9)
 
@@ -98,3 +101,36 @@ def test_weights():
     for bad in ([1.0, 2.0], [0.0, 0.0, 0.0], [1.0, -1.0, 1.0], [[1.0, 1.0, 1.0]]):
         with pytest.raises(ValueError, match="weight"):
             read_weights(bad, 3)
+
+
+def test_a_device_takes_arrays_of_the_host_and_its_own(backend):
+    X, y = load_iris(return_X_y=True)
+    there = backend.array(X)
+    if place(there).device != place(namespace(there).asarray([0.0])).device:
+        pytest.skip("device= names a library, whose default device this is not")
+    fitted = MLPClassifier(max_iter=3, device=there).fit(there, y)
+    expected = fitted.predict_proba(there)
+    assert place(expected) == place(there)
+    np.testing.assert_allclose(fitted.predict_proba(X), to_numpy(expected), atol=1e-6)
+
+
+def test_a_network_on_the_host_takes_arrays_from_elsewhere(backend):
+    X, y = load_iris(return_X_y=True)
+    fitted = MLPClassifier(max_iter=3).fit(X, y)
+    there = backend.array(X)
+    p = fitted.predict_proba(there)
+    assert place(p) == place(there)
+    np.testing.assert_allclose(to_numpy(p), fitted.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_order_of_memory_changes_nothing(order):
+    X, y = load_iris(return_X_y=True)
+    fitted = MLPClassifier(max_iter=3, random_state=0).fit(np.asarray(X, order=order), y)
+    np.testing.assert_array_equal(fitted.coefs_[0], MLPClassifier(max_iter=3, random_state=0).fit(X, y).coefs_[0])
+
+
+def test_numbers_that_are_none_are_told(backend):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        MLPRegressor().fit(backend.array(X), backend.array(np.where(y > 1, np.nan, y)))

@@ -31,3 +31,16 @@ def test_any_registered_loss(rng):
     fitted = MLPRegressor(loss="absolute_error", **args).fit(X, y)
     assert abs(fitted.predict(X[:1])[0] - np.median(y)) < 0.05
     assert abs(MLPRegressor(**args).fit(X, y).predict(X[:1])[0] - y.mean()) < 0.05
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "quantile([0.1, 0.9])", "cross_entropy", "binary_cross_entropy"])
+def test_losses_of_another_kind_are_refused(loss):
+    with pytest.raises(ValueError, match="expects one with one output for each number"):
+        MLPRegressor(loss=loss).fit([[0.0], [1.0]], [0.0, 1.0])
+
+
+def test_bad_targets():
+    with pytest.raises(ValueError, match="y must be at least 0 for loss='poisson'"):
+        MLPRegressor(loss="poisson").fit([[0.0], [1.0]], [0.0, -1.0])
+    with pytest.raises(ValueError, match="y must hold numbers"):
+        MLPRegressor().fit([[0.0], [1.0]], np.asarray(["1", "2"]))

@@ -11,8 +11,8 @@ Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
 Making       arange, constants, ones_row, unit_rows
 Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B) that stand for A B, and for RowSums
-Operations   sign, sigmoid, add, divide, axpby, take, take_rows, row_numbers, elementwise, kernel,
-             bias_activation, activation_pullback
+Operations   sign, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
+             bias_activation, activation_pullback.  with_rows_together: X as batches want it
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
 Randomness   xdfn.backend.random
 
@@ -20,6 +20,7 @@ To add a library: a line in `place._IMPORTS` and, if it can do more than the sta
 """
 
 from xdfn.backend._jax import scan
+from xdfn.backend._numpy import take_into, with_rows_together
 from xdfn.backend._recorder import Replay, UnrecordedError, record
 from xdfn.backend.array import Array, DType, Foreign, Host, Namespace
 from xdfn.backend.convert import ArrayLike, as_array
@@ -123,11 +124,13 @@ __all__ = [
     "stream_rows",
     "subtract",
     "take",
+    "take_into",
     "take_rows",
     "tiny",
     "to_numpy",
     "to_place",
     "traits",
     "unit_rows",
+    "with_rows_together",
     "write",
 ]

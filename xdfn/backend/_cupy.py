@@ -9,8 +9,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
+from xdfn.backend._numpy import take_into
 from xdfn.backend.array import Array, Host
 
 CuPyArray = Any  # mypy does not know CuPy, which need not be installed
@@ -117,7 +116,7 @@ def stream_rows(arrays: Sequence[Host], parts: Iterator[Host]) -> Iterator[list[
             copies.wait_event(used)
             given = []
             for x, (host, device) in zip(arrays, pairs, strict=True):
-                np.take(x, rows, axis=0, out=host[: len(rows)], mode="clip")  # "raise" would buffer the output
+                take_into(x, rows, host[: len(rows)])
                 device[: len(rows)].set(host[: len(rows)], stream=copies)
                 given.append(device[: len(rows)])
             copied.record(copies)

@@ -68,7 +68,7 @@ def stream_rows(arrays: Sequence[Host], parts: Iterator[Host], where: Place) -> 
         yield from _cupy.stream_rows(arrays, parts)
     else:
         for rows in parts:
-            yield [put(np.take(x, rows, axis=0), where) for x in arrays]
+            yield [put(_numpy.take(x, rows, 0), where) for x in arrays]
 
 
 def as_real(x: object) -> Array:

@@ -107,11 +107,12 @@ class Answering(Watched, BaseEstimator):
     def _predictions(self, X: object, method: str) -> Array:
         """The link of the scores (n, n_outputs): an array of NumPy, or where X is. `method` is what was called."""
         like = self.coefs_[0]
-        rows = read_inputs(self, X, place(like) if self.device is None else HOST, method)
+        rows = read_inputs(self, X, place(like), method)
         self.model_.assign(self.coefs_, self.intercepts_)
         found = [self.model_.predict_proba(x) for x in pieces(rows, None, place(like))]
         joined = found[0] if len(found) == 1 else namespace(like).concat(found)
-        return cast(Array, joined if is_foreign(rows) else to_numpy(joined))
+        where = place(cast(Array, X)) if is_foreign(X) else HOST
+        return joined if place(joined) == where else put(to_numpy(joined), where)
 
     def _like(self, host: Host, X: object) -> Array:
         """An answer on the host as an array where X is; names stay on the host, for no other library has strings."""

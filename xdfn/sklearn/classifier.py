@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from xdfn.backend import Array, Host, computing, namespace, to_numpy
 from xdfn.sklearn.arguments import keep
 from xdfn.sklearn.estimator import BaseMLP
-from xdfn.sklearn.inputs import read_both
+from xdfn.sklearn.inputs import is_foreign, read_both
 from xdfn.sklearn.network import loss_of
 from xdfn.sklearn.rows import HostRows
 from xdfn.sklearn.watching import watched
@@ -121,10 +121,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
-            known = unique_labels(classes)
+            known = unique_labels(to_numpy(cast(Array, classes)) if is_foreign(classes) else classes)
             if not hasattr(self, "classes_"):
                 several = type_of_target(y).startswith("multilabel")
-                self._set_classes(np.asarray(y) if several else known)
+                self._set_classes(y if several else known)
             elif not np.array_equal(self.classes_, known):
                 raise ValueError(
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
@@ -171,10 +171,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return len(self.classes_) if self._output() == "softmax" else int(targets.shape[1])
 
     def _loss(self) -> object:
+        if self.label_smoothing and self._output() != "softmax":
+            raise ValueError("label_smoothing is for three or more classes, one of which each row has: leave it out")
         return loss_of(self._output(), self.label_smoothing)
 
     def _score_of(self, y: Host | Array, predictions: Host, weight: Host | None) -> float:
-        if self._output() == "softmax":
+        if len(self.classes_) == 1:
+            right = np.ones(len(predictions), bool)
+        elif self._output() == "softmax":
             right = predictions.argmax(axis=1) == y
         else:
             right = ((predictions > 0.5) == np.asarray(y)).all(axis=1)
@@ -182,7 +186,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict(self, X: object) -> Array:
         """The labels (n,) or (n, m) of the rows X (n, n_in), where X is."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         p = to_numpy(self._predictions(X, "predict"))
         labels = self._label_binarizer.inverse_transform(p.ravel() if self.n_outputs_ == 1 else p)
         return self._like(labels, X)
@@ -198,7 +202,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return namespace(p).log(p)
 
     def _probabilities(self, X: object, method: str) -> Array:
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         p = self._predictions(X, method)
         if self.n_outputs_ > 1:
             return p

@@ -36,13 +36,15 @@ class BaseMLP(Stochastic):
         rows, labels = self._read(X, y, incremental=incremental, reset=first)
         given = self._given(rows, labels, read_weights(sample_weight, rows.shape[0]), X_val, y_val)
         rng = check_random_state(self.random_state)
+        stochastic = self.optimizer is not None or self.solver in STOCHASTIC
+        if not stochastic:
+            self._check_lbfgs(given)
         if first:
             self._begin(sizes, given, rng)
-        elif not hasattr(self, "model_"):
-            self.model_ = self._network(sizes, rng)
+        else:
+            self._go_on(sizes, rng)
         self.model_.assign(self.coefs_, self.intercepts_)
         self.model_.take(self._architecture(sizes))
-        stochastic = self.optimizer is not None or self.solver in STOCHASTIC
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         seen: dict[str, object] = {"X": X, "y": y, "metadata": metadata}
         watching = None if incremental else watch(self, seen, "epoch" if stochastic else "iteration", self.max_iter)
@@ -66,9 +68,9 @@ class BaseMLP(Stochastic):
         like = device_template(cast(Array, dense(X[:1]) if hasattr(X, "toarray") else X), where)
         y = targets_there(targets, like)
         validation = None
+        if (X_val is None) != (y_val is None):
+            raise ValueError(f"fit expects X_val and y_val together, got {'y' if X_val is None else 'X'}_val alone")
         if X_val is not None:
-            if y_val is None:
-                raise ValueError("fit expects X_val and y_val together, got X_val alone")
             x, more = self._read(X_val, y_val, incremental=True, reset=False)
             (there,) = pieces_joined(x, like)
             validation = there, targets_there(self._targets(more)[0], like)
@@ -93,6 +95,18 @@ class BaseMLP(Stochastic):
         layers = self._architecture(sizes).layers()
         return Network(optimizer=self._rule(), loss=self._loss(), layers=layers, seed=seed)  # type: ignore[arg-type]
 
+    def _go_on(self, sizes: tuple[int, ...], rng: RandomState) -> None:
+        """Keep the parameters; where the arguments ask for another network, they go into a new one."""
+        units = tuple(int(b.shape[0]) for b in self.intercepts_[:-1])
+        if units != sizes:
+            raise ValueError(
+                f"hidden_layer_sizes={list(sizes)} differs from that of the fit before, {list(units)}, whose "
+                "coefficients do not fit; call fit with warm_start=False"
+            )
+        made, loss = self._architecture(sizes), self._loss()
+        if not hasattr(self, "model_") or not self.model_.is_made_of(made, loss):
+            self.model_ = self._network(sizes, rng)
+
     def _begin(self, sizes: tuple[int, ...], given: Given, rng: RandomState) -> None:
         """New parameters, and the attributes of an estimator that has seen nothing."""
         n_in, targets = given.like.shape[1], given.y
@@ -101,17 +115,24 @@ class BaseMLP(Stochastic):
         self.out_activation_ = self._output()
         self.model_ = self._network(sizes, rng)
         if self.initializer is None:
-            logistic = [
-                isinstance(activations.resolve(a), Sigmoid) for a in activations_of(self.activation, len(sizes))
-            ]
-            factor = 2.0 if all(logistic) else 6.0
+            one = isinstance(self.activation, str)  # which counts even where there is no hidden layer
+            hidden = (self.activation,) if one else activations_of(self.activation, len(sizes))
+            logistic = [isinstance(activations.resolve(activation), Sigmoid) for activation in hidden]
+            factor = 2.0 if logistic and all(logistic) else 6.0
             units, dtype = (n_in, *sizes, self.n_outputs_), real_name(real_dtype(given.like))
             self.coefs_, self.intercepts_ = draw_parameters(units, factor, rng.uniform, given.like, dtype)
         else:
             with computing(given.like):
                 self.model_.initialize(given.like)
             self.coefs_, self.intercepts_ = self.model_.coefs, self.model_.intercepts
-        for name in ("_optimizer", "loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        for name in (
+            "_optimizer",
+            "validation_loss_curve_",
+            "loss_curve_",
+            "best_loss_",
+            "validation_scores_",
+            "best_validation_score_",
+        ):
             if name in vars(self):
                 delattr(self, name)
         if self.optimizer is not None or self.solver in STOCHASTIC:
@@ -122,12 +143,19 @@ class BaseMLP(Stochastic):
             self.best_loss_ = None if stops else math.inf
             self.best_validation_score_ = -math.inf if stops else None
 
-    def _fit_lbfgs(self, given: Given, watching: Watch | None) -> None:
+    def _check_lbfgs(self, given: Given) -> None:
+        """Raise ValueError for arguments that only training by epochs has."""
+        if given.validation is not None or self.callbacks:
+            raise ValueError(
+                "solver='lbfgs' has no epochs: leave out X_val, y_val and callbacks, or take solver='adam'"
+            )
         if self.dropout or self.batch_norm or self.max_norm is not None:
             raise ValueError(
                 "solver='lbfgs' needs a loss that is the same each time, and takes no dropout, batch_norm or max_norm; "
                 "solver='adam' does"
             )
+
+    def _fit_lbfgs(self, given: Given, watching: Watch | None) -> None:
         model = self.model_
         with computing(given.like):
             model.initialize(given.like)

@@ -10,7 +10,20 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from xdfn.backend import HOST, Array, Host, Place, computing, namespace, place, put, real_dtype, to_numpy, to_place
+from xdfn.backend import (
+    HOST,
+    Array,
+    Host,
+    Place,
+    computing,
+    namespace,
+    place,
+    put,
+    real_dtype,
+    to_numpy,
+    to_place,
+    with_rows_together,
+)  # fmt: skip
 from xdfn.sklearn.rows import HostRows
 from xdfn.train.checks import check_inputs, check_weights
 
@@ -53,13 +66,19 @@ def read_both(
         )  # fmt: skip
         if column.ndim == 2 and column.shape[1] == 1:
             column = column_or_1d(column, warn=True)
-        return (table.tocsr() if hasattr(table, "tocsr") else table), column
+        if numeric and column.dtype.kind not in "biuf":
+            raise ValueError(f"y must hold numbers, got values of dtype {column.dtype}")
+        return (table.tocsr() if hasattr(table, "tocsr") else with_rows_together(table)), column
     x = read_foreign(estimator, cast(Array, X), reset=reset)
     if numeric and is_foreign(y):
         numbers = cast(Array, y)
         if numbers.shape[0] != x.shape[0]:
             raise ValueError(f"X and y must have the same number of rows, got {x.shape[0]} and {numbers.shape[0]}")
-        return x, namespace(x).astype(to_place(numbers, place(x)), real_dtype(x), copy=False)
+        targets = namespace(x).astype(to_place(numbers, place(x)), real_dtype(x), copy=False)
+        with computing(x):
+            if not bool(namespace(x).all(namespace(x).isfinite(targets))):
+                raise ValueError("Input y contains NaN or infinity")
+        return x, targets
     host = to_numpy(cast(Array, y)) if is_foreign(y) else np.asarray(y)
     if host.shape[0] != x.shape[0]:
         raise ValueError(f"X and y must have the same number of rows, got {x.shape[0]} and {host.shape[0]}")
@@ -79,20 +98,24 @@ def read_foreign(estimator: BaseEstimator, X: Array, *, reset: bool) -> Array:
 
 
 def read_inputs(estimator: BaseEstimator, X: object, fitted: Place, method: str) -> Array | HostRows:
-    """X of an estimator that was fitted on arrays of that place, checked.
+    """X of an estimator whose network is at that place, checked.
 
-    What is on the host may go elsewhere, unless scikit-learn is told to keep arrays where they are.
+    What is on the host may go there, and what is elsewhere may come to a network on the host, unless scikit-learn is
+    told to keep arrays where they are.
     """
-    there = is_foreign(X)
-    if place(cast(Array, X)) != fitted if there else get_config()["array_api_dispatch"] and fitted != HOST:
+    where = place(cast(Array, X)) if is_foreign(X) else HOST
+    to_device = where == HOST and estimator.device is not None
+    stays = HOST not in (where, fitted) or (get_config()["array_api_dispatch"] and not to_device)
+    if where != fitted and stays:
         raise ValueError(
             f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and the same device "
-            f"as those passed to fit(): expected arrays on {fitted}, got {place(cast(Array, X)) if there else HOST}"
+            f"as those passed to fit(): expected arrays on {fitted}, got {where}"
         )
-    if there:
+    if where != HOST and where == fitted:
         return read_foreign(estimator, cast(Array, X), reset=False)
-    X = validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
-    return cast(HostRows, X.tocsr() if hasattr(X, "tocsr") else X)
+    host = X if where == HOST else to_numpy(cast(Array, X))
+    table = validate_data(estimator, host, accept_sparse=["csr", "csc"], reset=False)
+    return cast(HostRows, table.tocsr() if hasattr(table, "tocsr") else table)
 
 
 def read_weights(given: object, n: int) -> Host | None:

@@ -14,7 +14,7 @@ from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.dense import FullyConnected
 from xdfn.nn.layers.noise import Dropout
 from xdfn.nn.layers.normalization import BatchNorm
-from xdfn.nn.losses import CrossEntropy, ObjectiveBase, Poisson
+from xdfn.nn.losses import CrossEntropy, ObjectiveBase, Poisson, losses
 from xdfn.nn.regularizers import L2, MaxNorm
 from xdfn.sklearn.progress import Progress, Record, Rules, apply_rate
 from xdfn.sklearn.rows import OrderedRows
@@ -97,6 +97,17 @@ class Network(DFN):
             if layer.params.get("W") is not W:
                 layer.params["W"] = W
             layer.params["b"] = namespace(b).reshape(b, (1, -1))
+
+    def is_made_of(self, made: Architecture, loss: object) -> bool:
+        """Whether a new network would have the same layers and loss, but for what `take` changes."""
+        new = made.layers()
+        kinds = [(type(layer), getattr(layer, "rate", None)) for layer in self.layers.values()]
+        dense = zip(self.dense_layers(), (layer for layer in new if isinstance(layer, FullyConnected)), strict=False)
+        return (
+            kinds == [(type(layer), getattr(layer, "rate", None)) for layer in new]
+            and all(a.constraint == b.constraint for a, b in dense)
+            and self.loss == losses.resolve(loss)
+        )
 
     def take(self, made: Architecture) -> None:
         """Have these penalties and activations from now on."""

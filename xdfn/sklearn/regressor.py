@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from xdfn.backend import Array, Host, namespace
+from xdfn.nn.losses import ObjectiveBase, losses
 from xdfn.sklearn.arguments import keep
 from xdfn.sklearn.estimator import BaseMLP
 from xdfn.sklearn.inputs import read_both
@@ -113,20 +114,30 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return read_both(self, X, y, reset=reset, numeric=True)
 
     def _targets(self, y: Host | Array) -> tuple[Host | Array, Host | None]:
-        columns = namespace(cast(Array, y)).reshape(y, (-1, 1)) if y.ndim == 1 else y
-        return cast(Array, columns), None
+        columns = cast(Array, namespace(cast(Array, y)).reshape(y, (-1, 1)) if y.ndim == 1 else y)
+        low, _ = cast(ObjectiveBase, self._loss()).domain
+        if low is not None and bool(namespace(columns).any(columns < low)):
+            raise ValueError(f"y must be at least {low} for loss={self.loss!r}, got values below")
+        return columns, None
 
     def _output(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
 
     def _loss(self) -> object:
-        return loss_of(self.loss, 0.0) if isinstance(self.loss, str) else self.loss
+        loss = losses.resolve(loss_of(self.loss, 0.0) if isinstance(self.loss, str) else self.loss)
+        if loss.classifies or loss.outputs_per_target != 1:
+            fitting = [c.__name__ for c in losses.classes if not c.classifies and c().outputs_per_target == 1]
+            raise ValueError(
+                f"loss: MLPRegressor expects one with one output for each number ({', '.join(fitting)}), got {loss}; "
+                "xdfn.DFN takes any"
+            )
+        return loss
 
     def _score_of(self, y: Host | Array, predictions: Host, weight: Host | None) -> float:
         return cast(float, r2_score(y, predictions, sample_weight=weight))
 
     def predict(self, X: object) -> Array:
         """The numbers (n,) or (n, m) of the rows X (n, n_in), where X is."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         p = self._predictions(X, "predict")
         return namespace(p).reshape(p, (-1,)) if p.shape[1] == 1 else p

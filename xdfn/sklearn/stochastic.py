@@ -81,7 +81,7 @@ class Stochastic(Answering):
         generator = rng if self.shuffle else None
         rows = OrderedRows(given.X, given.y, given.weight, train, generator, size, place(given.like), dtype)
         record, rules = self._record(), self._rules(given, held_out, incremental)._replace(watch=watching)
-        callbacks, loss_scale = resolve_callbacks(list(self.callbacks or ()), None), self._loss_scale()
+        callbacks, loss_scale = resolve_callbacks(self.callbacks or (), None), self._loss_scale()
         n_epochs, sets_rate = 1 if incremental else self.max_iter, self.optimizer is None
         before = len(record.loss_curve)
         try:
@@ -106,12 +106,12 @@ class Stochastic(Answering):
         if not record.validation_scores or record.best_score == -math.inf:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed. ({error})"
+                f"preprocessed. ({str(error).partition('. ')[0]})"
             ) from error
         record.loss_curve.append(math.nan)
         record.validation_scores.append(math.nan)
         record.stopped = True
-        warnings.warn(f"{error}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"{str(error).partition('. ')[0]}.", ConvergenceWarning, stacklevel=4)
 
     def _split(self, given: Given, rng: RandomState) -> tuple[Host, Host | None]:
         """Rows to train on, and those that are kept from it for early stopping."""
@@ -154,8 +154,8 @@ class Stochastic(Answering):
             self.loss_ = record.loss_curve[-1]
         self.best_loss_ = record.best_loss
         self.best_validation_score_, self.validation_scores_ = record.best_score, record.validation_scores
-        curve = self.model_.history.get("val_loss")
-        if curve is not None:
+        curve = [value for value in self.model_.history.get("val_loss", ()) if not math.isnan(value)]
+        if curve:
             self.validation_loss_curve_ = [value * self._loss_scale() for value in curve]
 
     def _rules(self, given: Given, held_out: Host | None, incremental: bool) -> Rules:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from xdfn.backend import Array, Host, Replay, UnrecordedError, namespace, record, scan
+from xdfn.backend import Array, Host, Replay, UnrecordedError, namespace, record, scan, take_into
 from xdfn.core.tree import Tree, tree_map
 from xdfn.train.data import Batches
 from xdfn.train.segments import Workspace
@@ -144,8 +144,8 @@ class _ReplayedStep:
 
     def _take_rows(self, batches: Batches, i: int) -> None:
         rows, weight = batches.rows(i), batches.weight
-        batches.X.take(rows, 0, self._x, "clip")  # type: ignore[attr-defined]  # arrays of NumPy
-        batches.y.take(rows, 0, self._y, "clip")  # type: ignore[attr-defined]
+        take_into(cast(Host, batches.X), cast(Host, rows), self._x)
+        take_into(cast(Host, batches.y), cast(Host, rows), self._y)
         if weight is not None:
             np.divide(weight.take(rows), batches.size, self._weight)  # type: ignore[attr-defined]
 

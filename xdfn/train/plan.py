@@ -22,6 +22,7 @@ from xdfn.backend import (
     real_name,
     require_place,
     to_numpy,
+    with_rows_together,
 )
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.losses import ObjectiveBase
@@ -211,6 +212,8 @@ def make_rows(
 ) -> tuple[Rows, Measured | None]:
     """The rows to train on, with their weights, and those to measure on: a validation's or, for metrics, the same."""
     n, where = X.shape[0], place(X)
+    if where == HOST:
+        X = with_rows_together(cast(Host, X))
     labels = class_numbers(config, y, options)
     sample_weight, subset, measured = None, None, None
     if options.sample_weight is not None:
