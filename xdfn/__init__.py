@@ -7,10 +7,12 @@ nn         activations, initialisers, losses, regularisers, layers; the network
 notebook   the teaching notebook's style
 train      from `fit` to the step: begin with train/loop.py
 model      `DFN`; inference, custom_loop: its other halves; checkpoint: its files
+distributed  what joins several processes that train one network
 inspect    summary, gradient check, search of a learning rate
 plotting   pictures; it needs matplotlib and is imported by itself
 """
 
+from xdfn import distributed as distributed
 from xdfn import inspect, nn, notebook, optim, train
 from xdfn.core import register
 from xdfn.datasets import load_data, load_mnist

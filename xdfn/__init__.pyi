@@ -1,5 +1,6 @@
 # For type checkers, which cannot follow how `__init__.py` gathers the names. A star in a stub exports what it brings.
 # tests/contracts/test_imports.py compares it with what the package has.
+from xdfn import distributed as distributed
 from xdfn.core.registry import register as register
 from xdfn.datasets import *
 from xdfn.inspect.gradients import *

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, Self, SupportsIndex, cast
 
 from xdfn import checkpoint
-from xdfn.backend import ArrayLike, as_array, computing, place, real_name
+from xdfn.backend import ArrayLike, Communicator, computing, real_name
 from xdfn.core.fields import Field, Guarded, Remembered, SetOnce, integer, optional_number_field
 from xdfn.core.keywords import known_arguments
 from xdfn.core.part import config_key
@@ -28,8 +28,9 @@ from xdfn.train.loop import train
 from xdfn.train.memory import Memory
 from xdfn.train.metrics.resolve import Metrics
 from xdfn.train.options import ClassWeight, ValidationData, check_options, device_template
-from xdfn.train.plan import ModelConfig, make_params, make_plan
+from xdfn.train.plan import ModelConfig, make_params, read_rows
 from xdfn.train.session import Session
+from xdfn.train.shared_session import agreed, open_session, plan_together, train_together
 from xdfn.train.step import StepOptions
 
 __all__ = ["DFN"]
@@ -229,6 +230,8 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         callbacks: Sequence[Spec[Callback]] = (),
         check_input: bool = True,
         device: object = None,
+        comm: Communicator | None = None,
+        rows: str = "all",
     ) -> Self:
         """Train for `n_epochs` more epochs; a second call goes on where the first ended.
 
@@ -267,6 +270,9 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         device : str, array or device, optional
             Where the network computes, as for `to`, while X and y, NumPy arrays or memory-mapped files, stay on the
             host and go there by a few batches at a time: for data larger than the memory of a GPU.
+        comm : Communicator, optional
+            Joins processes that train this model together, as `xdfn.distributed.mpi()` does: see docs/distributed.md.
+        rows : "all" or "own", whether each of these processes sees all rows, or brings rows of its own
 
         Returns
         -------
@@ -281,26 +287,24 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
             The loss or a parameter became NaN or infinite. After this or any other interruption the model is as it
             was at the end of the last good epoch.
         """
-        with self._alone():
+        with self._alone(), train_together(comm, rows) as ranks:
             # validate
-            options = check_options(
-                n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
-                metrics, callbacks, check_input, device,
-            )  # fmt: skip
-            X = as_array("X_train", X_train) if device is not None else self.config().as_array("X_train", X_train)
-            y = as_array("y", y_train, lambda: place(X))
-            check_inputs(X, self.config().n_in, "X_train")
+            with agreed(ranks):
+                options = check_options(
+                    n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
+                    metrics, callbacks, check_input, device, ranks,
+                )  # fmt: skip
+                X, y = read_rows(self.config(), X_train, y_train, options)
             like, before, complete = device_template(X, options.where), self._state, False
             self._memory = self._memory.copy()
             with computing(like):
                 try:
                     # plan
-                    self.initialize(like)
-                    plan = make_plan(self.config(), self._memory, X, y, like, options)
-                    given = {"n_epochs": n_epochs, "batch_size": batch_size, "verbose": verbose}
-                    self._remembered = {"n_features": X.shape[1], **given}
+                    plan = plan_together(self, self._memory, X, y, like, options)
+                    given = {"n_features": X.shape[1], "n_epochs": n_epochs, "batch_size": batch_size}
+                    self._remembered = {**given, "verbose": verbose}
                     # run
-                    self._session = Session(self, self._memory, plan)
+                    self._session = open_session(self, self._memory, plan)
                     train(self._session.begin(), self._session)
                     complete = True
                 finally:

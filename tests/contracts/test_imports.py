@@ -30,6 +30,7 @@ FLOORS = [
     "portable",
     "datasets",
     "model",
+    "distributed",
     "plotting",
     "sklearn",
     "__init__",
@@ -98,6 +99,7 @@ def test_only_the_backend_knows_a_library(path):
     named = {module.split(".")[0] for module, _ in imports(path)}
     if floor(path) != "backend":
         assert not named & {"array_api_compat", "cupy", "torch", "jax", "array_api_strict"}
+    assert floor(path) == "distributed" or "mpi4py" not in named
     optional = {module.split(".")[0] for module, top in imports(path) if top} & OPTIONAL
     if floor(path) == "sklearn":  # the one package that knows scikit-learn, and what that brings
         assert optional <= {"sklearn", "scipy"}

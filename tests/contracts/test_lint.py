@@ -29,6 +29,8 @@ READING = {
     "train/options.py": {"device_template"},  # of NumPy's own arrays
     "train/plan.py": {"class_numbers"},
     "train/session.py": {"_reader"},  # if a callback asks
+    "train/ranks.py": {"fingerprint"},  # once an epoch
+    "distributed/mpi.py": {"sum"},  # of a device's arrays, which MPI does not know
     "inference.py": {"evaluate"},
     "inspect/gradients.py": {"__init__", "_number", "error", "off_by"},
     "nn/layers/stateful.py": {"put_all"},
@@ -52,6 +54,7 @@ NUMBERS = {  # float( of Python's numbers
     "sklearn/lbfgs.py": {"search"},
     "sklearn/stochastic.py": {"_rule", "_fit_stochastic", "_rules"},
     "train/data.py": {"row_weights"},
+    "train/ranks.py": {"batches"},
     "train/scalars.py": {"__call__", "rate"},
     "train/step.py": {"add_sums"},  # of a batch's size
 }

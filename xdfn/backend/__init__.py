@@ -14,15 +14,19 @@ Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B)
 Operations   sign, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
              bias_activation, activation_pullback.  with_rows_together: X as batches want it
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
+Ranks        Communicator: joins processes that train together.  summed: the sum over all of them.  gather_texts,
+             broadcast_by_sum: what else sums alone can do.  NCCLCommunicator, new_id: those of NCCL
 Randomness   xdfn.backend.random
 
 To add a library: a line in `place._IMPORTS` and, if it can do more than the standard, one in `place._TRAITS`.
 """
 
 from xdfn.backend._jax import scan
+from xdfn.backend._nccl import NCCLCommunicator, new_id
 from xdfn.backend._numpy import take_into, with_rows_together
 from xdfn.backend._recorder import Replay, UnrecordedError, record
 from xdfn.backend.array import Array, DType, Foreign, Host, Namespace
+from xdfn.backend.comm import Communicator, broadcast_by_sum, gather_texts, summed
 from xdfn.backend.convert import ArrayLike, as_array
 from xdfn.backend.ops import (
     Gradient,
@@ -75,10 +79,12 @@ __all__ = [
     "HOST",
     "Array",
     "ArrayLike",
+    "Communicator",
     "DType",
     "Foreign",
     "Gradient",
     "Host",
+    "NCCLCommunicator",
     "Namespace",
     "Place",
     "Product",
@@ -93,6 +99,7 @@ __all__ = [
     "as_real",
     "axpby",
     "bias_activation",
+    "broadcast_by_sum",
     "computing",
     "concatenate",
     "constants",
@@ -101,10 +108,12 @@ __all__ = [
     "eps",
     "fresh_copy",
     "function_name",
+    "gather_texts",
     "has_float64",
     "kernel",
     "largest",
     "namespace",
+    "new_id",
     "ones_row",
     "place",
     "product",
@@ -123,6 +132,7 @@ __all__ = [
     "sign",
     "stream_rows",
     "subtract",
+    "summed",
     "take",
     "take_into",
     "take_rows",

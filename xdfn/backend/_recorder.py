@@ -166,8 +166,8 @@ def _full(recording: "Recording", x: RecordedArray, value: float, dtype: "DTypeL
     return new
 
 
-def _arange(recording: "Recording", n: int, dtype: "DTypeLike") -> RecordedArray:
-    numbers = np.arange(n, dtype=dtype)
+def _arange(recording: "Recording", start: int, stop: int, dtype: "DTypeLike") -> RecordedArray:
+    numbers = np.arange(start, stop, dtype=dtype)
     new = recording.empty(numbers.shape, dtype)
     recording.call(partial(np.copyto, new.as_ndarray(), numbers))
     return new
@@ -187,7 +187,7 @@ _FUNCTIONS: dict[object, Callable[..., RecordedArray]] = {
     np.full_like: _full,
     np.ones_like: lambda recording, x, dtype=None: _full(recording, x, 1, dtype),
     np.zeros_like: lambda recording, x, dtype=None: _full(recording, x, 0, dtype),
-    np.arange: lambda recording, n, dtype: _arange(recording, n, dtype),
+    np.arange: lambda recording, start, stop, dtype: _arange(recording, start, stop, dtype),
     np.empty_like: lambda recording, x, dtype=None: recording.empty(x.shape, dtype or x.dtype),
 }
 

@@ -49,12 +49,12 @@ class Function(Protocol):
 # ---- new arrays ---------------------------------------------------------------------------------------------------
 
 
-def counted(n: int, like: Array) -> Array:
-    """0, 1, ..., n - 1 as int32 on the device of `like`, to be written over."""
+def counted(n: int, like: Array, start: int = 0) -> Array:
+    """start, start + 1, ..., start + n - 1 as int32 on the device of `like`, to be written over."""
     xp = namespace(like)
     if isinstance(like, np.ndarray):
-        return np.arange(n, dtype=np.int32, like=like)  # `like` may be a recorded array
-    return xp.arange(n, dtype=xp.int32, device=device_of(like))
+        return np.arange(start, start + n, dtype=np.int32, like=like)  # `like` may be a recorded array
+    return xp.arange(start, start + n, dtype=xp.int32, device=device_of(like))
 
 
 def arange(n: int, like: Array) -> Array:

@@ -100,25 +100,32 @@ def _signed(value: int) -> int:
     return (value & 0xFFFFFFFF) - 2**32 if value & 0x80000000 else value & 0xFFFFFFFF
 
 
-def uniform_bits(key: Key, shape: tuple[int, ...], like: Array) -> Array:
+def uniform_bits(key: Key, shape: tuple[int, ...], like: Array, start: int = 0) -> Array:
     """int32 numbers, uniform over all 2**32 values, of `shape` on the device of `like`.
 
-    Element i is mix(stride i + offset) with (stride, offset) = `key`; mix is the 32-bit finaliser "lowbias32" of
-    C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
+    Element i is mix(stride (start + i) + offset) with (stride, offset) = `key`; mix is the 32-bit finaliser "lowbias32"
+    of C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
     The lanes stay 1-d because NumPy warns when 0-d integers overflow.
     """
-    (x,) = elementwise(("mix",), _mix, counted(math.prod(shape), like), numbers=key)
+    (x,) = elementwise(("mix",), _mix, counted(math.prod(shape), like, start), numbers=key)
     return namespace(like).reshape(x, shape)
 
 
-def normal(key: Key, shape: tuple[int, ...], like: Array) -> Array:
+def normal(key: Key, shape: tuple[int, ...], like: Array, first: int = 0, n_rows: int | None = None) -> Array:
     """Numbers of the standard normal distribution, of `shape`, dtype and device of `like`.
 
     sqrt(-2 log u) cos(2 pi v) with u and v from `uniform_bits` (Box and Muller 1958, doi:10.1214/aoms/1177706645).
+
+    `first` is the first of these rows among the `n_rows` for which the numbers are drawn: all rows, unless it is given.
     """
     xp = namespace(like)
-    bits = uniform_bits(key, (2, *shape), like)
-    u, v = (xp.astype(half, like.dtype) * 2.0**-32 for half in (bits[0, ...], bits[1, ...]))
+    if n_rows is None:
+        bits = uniform_bits(key, (2, *shape), like)
+        halves = [bits[0, ...], bits[1, ...]]
+    else:
+        width = math.prod(shape[1:])
+        halves = [uniform_bits(key, shape, like, start * width) for start in (first, n_rows + first)]
+    u, v = (xp.astype(half, like.dtype) * 2.0**-32 for half in halves)
     u = xp.maximum(u + (0.5 + 2.0**-33), 2.0**-33)  # in float32 the sum may be 0
     return xp.sqrt(-2.0 * xp.log(u)) * xp.cos(2.0 * math.pi * v)
 

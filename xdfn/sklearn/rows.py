@@ -86,8 +86,8 @@ class OrderedRows:
     def n(self) -> int:
         return int(self._order.shape[0])
 
-    def order(self, permutation: Host) -> Array:
-        """The rows of the next epoch; the permutation, which is the model's, is not used."""
+    def order(self, seed: int, epoch: int) -> Array:
+        """The rows of the next epoch, drawn by `rng`: the model's seed has no part in it."""
         if self.rng is not None:
             at = np.arange(self.n)
             self.rng.shuffle(at)
@@ -113,16 +113,17 @@ class OrderedRows:
             return min(self.batch_size, self.n - i * self.batch_size)
         return self._sums[i]
 
-    def batches(self, order: Array, size: int) -> Iterator[Batches]:
+    def batches(self, order: Array, start: int, stop: int, size: int) -> Iterator[Batches]:
+        order = order[start:stop]
         if not self.streams:
             yield Batches(self.X, self.y, self._scaled, order, size)  # type: ignore[arg-type]
             return
         xp = self.where.xp
         n_in = self.X.shape[1]
         rows = max(1, _PIECE // (size * n_in * 8)) * size
-        for start, stop in spans(order.shape[0], rows):
-            part = order[start:stop]
+        for first, last in spans(order.shape[0], rows):
+            part = order[first:last]
             X = put(np.ascontiguousarray(dense(self.X[part])), self.where)
             at = put(part, self.where)
             weight = None if self._scaled is None else xp.take(self._scaled, at, axis=0)
-            yield Batches(X, xp.take(self.y, at, axis=0), weight, arange(stop - start, X), size)
+            yield Batches(X, xp.take(self.y, at, axis=0), weight, arange(last - first, X), size)

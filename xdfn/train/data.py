@@ -3,7 +3,7 @@ of rows, and the rows that are held out for validation.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
@@ -46,10 +46,14 @@ class Batches:
     weight : array (n,) with mean 1, or None
     order : int32 array (n_batches * size,), the rows of X and y in the order of the batches
     size : int, the rows of each batch
+    whole : float, what the weights of the rows are divided by: the rows of the whole batch, if ranks share it
     """
 
-    def __init__(self, X: Array, y: Array, weight: Array | None, order: Array, size: int) -> None:
+    def __init__(
+        self, X: Array, y: Array, weight: Array | None, order: Array, size: int, whole: float | None = None
+    ) -> None:
         self.X, self.y, self.weight, self.order, self.size = X, y, weight, order, size
+        self.whole = size if whole is None else whole
 
     def __len__(self) -> int:
         return self.order.shape[0] // self.size
@@ -62,7 +66,7 @@ class Batches:
         for i in range(len(self)):
             rows = self.rows(i)
             x, y = take_rows(self.X, self.y, rows)
-            yield x, y, 1.0 / self.size if self.weight is None else take(self.weight, rows) / self.size
+            yield x, y, 1.0 / self.whole if self.weight is None else take(self.weight, rows) / self.whole
 
 
 class Resident(NamedTuple):
@@ -86,13 +90,14 @@ class Resident(NamedTuple):
         """The number of rows that are trained on."""
         return self.X.shape[0] if self.subset is None else int(self.subset.shape[0])
 
-    def order(self, permutation: Host) -> Array:
-        """A permutation of the rows that are trained on, as `batches` takes it."""
+    def order(self, seed: int, epoch: int) -> Array:
+        """The rows that are trained on in the order of an epoch, as `batches` takes it."""
+        permutation = random.permutation(seed, epoch, self.n)
         return put(permutation if self.subset is None else self.subset[permutation], place(self.X))
 
-    def batches(self, order: Array, size: int) -> Iterator[Batches]:
+    def batches(self, order: Array, start: int, stop: int, size: int) -> Iterator[Batches]:
         """The batches of these rows, all at once."""
-        yield Batches(self.X, self.y, self.weight, order, size)
+        yield Batches(self.X, self.y, self.weight, order[start:stop], size)
 
 
 class Streamed(NamedTuple):
@@ -108,16 +113,17 @@ class Streamed(NamedTuple):
     def n(self) -> int:
         return int(self.X.shape[0] if self.subset is None else self.subset.shape[0])
 
-    def order(self, permutation: Host) -> Array:
+    def order(self, seed: int, epoch: int) -> Array:
+        permutation = random.permutation(seed, epoch, self.n)
         return cast(Array, permutation if self.subset is None else self.subset[permutation])
 
-    def batches(self, order: Array, size: int) -> Iterator[Batches]:
+    def batches(self, order: Array, start: int, stop: int, size: int) -> Iterator[Batches]:
         """The batches of these rows, a few at a time."""
-        host = cast(Host, order)
+        host = cast(Host, order[start:stop])
         bytes_a_batch = size * self.X.dtype.itemsize * math.prod(self.X.shape[1:])
         rows = max(1, _UPLOAD // bytes_a_batch) * size
         arrays = [x for x in (self.X, self.y, self.weight) if x is not None]
-        parts = (host[start:stop] for start, stop in spans(len(host), rows))
+        parts = (host[first:last] for first, last in spans(len(host), rows))
         for X, y, *weight in stream_rows(arrays, parts, self.where):
             yield Batches(X, y, weight[0] if weight else None, arange(X.shape[0], X), size)
 
@@ -129,18 +135,21 @@ class Rows(Protocol):
     def n(self) -> int:
         """The number of rows that are trained on."""
 
-    def order(self, permutation: Host) -> Array:
-        """The rows of an epoch in their order, as `batches` takes it: asked for once an epoch, before its batches.
+    def order(self, seed: int, epoch: int) -> Array:
+        """The rows of an epoch in their order, as `batches` takes it: asked for once an epoch, before its batches."""
 
-        `permutation` is the model's own, drawn by its seed; rows may have another order.
-        """
-
-    def batches(self, order: Array, size: int) -> Iterator[Batches]:
-        """The batches of a stretch of that order, all at once or a few at a time."""
+    def batches(self, order: Array, start: int, stop: int, size: int) -> Iterator[Batches]:
+        """The batches of the stretch of that order from start to stop, all at once or a few at a time."""
 
 
 def row_weights(
-    n: int, sample_weight: Host | None, class_weight: object, labels: Host | None, n_classes: int, subset: Host | None
+    n: int,
+    sample_weight: Host | None,
+    class_weight: object,
+    labels: Host | None,
+    n_classes: int,
+    subset: Host | None,
+    total: Callable[[Host], Host] = lambda sums: sums,
 ) -> Host | None:
     """The weights (n,) of the rows, float64 on the host, with mean 1 over the rows in `subset`; None if all are alike.
 
@@ -155,6 +164,8 @@ def row_weights(
     n_classes : int
     subset : NumPy array, optional
         The rows that are trained on.
+    total : callable
+        Sums an array over all ranks, where each has rows of its own.
 
     Raises
     ------
@@ -167,17 +178,18 @@ def row_weights(
     used = slice(None) if subset is None else subset
     if class_weight is not None:
         assert labels is not None
-        weight = weight * _class_factors(class_weight, labels[used], n_classes, weight[used])[labels]
-    mean = float(weight[used].mean())
+        weight = weight * _class_factors(class_weight, labels[used], n_classes, weight[used], total)[labels]
+    used_sum, n_used = total(np.asarray([weight[used].sum(), len(weight[used])]))
+    mean = float(used_sum / n_used)
     if mean == 0:
         raise ValueError("sample_weight and class_weight leave no row to train on: all weights are 0")
     return cast(Host, weight / mean)
 
 
-def _class_factors(given: object, labels: Host, n_classes: int, weight: Host) -> Host:
+def _class_factors(given: object, labels: Host, n_classes: int, weight: Host, total: Callable[[Host], Host]) -> Host:
     """The factor of each class (n_classes,)."""
     if isinstance(given, str) and given == "balanced":
-        counts = np.bincount(labels, weights=weight, minlength=n_classes)
+        counts = total(np.bincount(labels, weights=weight, minlength=n_classes))
         present = np.count_nonzero(counts)
         return cast(Host, counts.sum() / (np.maximum(counts, 1e-300) * max(1, present)))
     if not isinstance(given, dict):

@@ -3,6 +3,7 @@ takes the whole stretch. On NumPy it records the calls of one step and makes the
 compiled loop. Every engine computes the same as the loop.
 """
 
+from collections.abc import Hashable
 from typing import Protocol, cast
 
 import numpy as np
@@ -46,7 +47,8 @@ class LoopEngine:
 
 def scalars_of(step: TrainStep, state: TrainState, shape: BatchShape, i: int = 0) -> StepScalars:
     """The numbers of the i-th step from a state on."""
-    return step.scalars(state.step + i, state.epoch + (state.batch + i) / shape.n_batches, shape.share)
+    scalars = step.scalars(state.step + i, state.epoch + (state.batch + i) / shape.n_batches, shape.share)
+    return scalars._replace(rows=shape.rows) if shape.rows else scalars
 
 
 class ScanEngine:
@@ -82,16 +84,17 @@ class ReplayEngine:
 
     def __init__(self, step: TrainStep, workspace: Workspace) -> None:
         self.step, self.workspace = step, workspace
-        self._steps: dict[int, _ReplayedStep] = {}  # by the size of a batch
+        self._steps: dict[Hashable, _ReplayedStep] = {}  # by the size of a batch, and the place of these rows in it
         self._scratch: list[Host] = []
         self._possible = True
 
     def run(
         self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState
     ) -> tuple[TrainState, Array] | None:
-        known = self._steps.get(batches.size)
+        kind = batches.size, batches.whole, shape.rows
+        known = self._steps.get(kind)
         if known is None:
-            known = self._steps[batches.size] = _ReplayedStep(self.step, self.workspace, self._scratch)
+            known = self._steps[kind] = _ReplayedStep(self.step, self.workspace, self._scratch)
         if not self._possible or not known.has_warmed_up(len(batches)):
             return None
         try:
@@ -127,7 +130,7 @@ class _ReplayedStep:
             self._take_rows(batches, i)
             scalars = scalars_of(self.step, state, shape, i)
             if self._replay is None:
-                self._replay = self._record(state, scalars, backup)
+                self._replay = self._record(state, scalars, backup, batches.whole)
             else:
                 self._replay(scalars)
         assert self._replay is not None
@@ -147,16 +150,16 @@ class _ReplayedStep:
         take_into(cast(Host, batches.X), cast(Host, rows), self._x)
         take_into(cast(Host, batches.y), cast(Host, rows), self._y)
         if weight is not None:
-            np.divide(weight.take(rows), batches.size, self._weight)  # type: ignore[attr-defined]
+            np.divide(weight.take(rows), batches.whole, self._weight)  # type: ignore[attr-defined]
 
-    def _record(self, state: TrainState, scalars: StepScalars, backup: TrainState | None) -> Replay:
+    def _record(self, state: TrainState, scalars: StepScalars, backup: TrainState | None, whole: float) -> Replay:
         """Take the step that is next, and record it."""
-        share = scalars.share  # of all batches of this size
+        share, rows = scalars.share, scalars.rows  # of all batches of this size
 
         def body(carry: StateArrays, inputs: Tree, numbers: StepScalars) -> tuple[StateArrays, Array]:
             x, y, weight, workspace = inputs
-            w = 1.0 / x.shape[0] if weight is None else weight
-            after, loss = self.step(TrainState(*carry), x, y, w, numbers._replace(share=share), workspace)
+            w = 1.0 / whole if weight is None else weight
+            after, loss = self.step(TrainState(*carry), x, y, w, numbers._replace(share=share, rows=rows), workspace)
             return after.arrays, loss
 
         carry = state.params, self._buffers, state.slots, state.averages, self._sums

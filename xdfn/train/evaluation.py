@@ -1,14 +1,16 @@
 """Measuring: at the end of an epoch, on the rows of a validation or those that are trained on; and in `evaluate`."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
-from xdfn.backend import Array, DType, Host, Place, place, to_place
+from xdfn.backend import Array, DType, Host, Place, namespace, place, to_place
 from xdfn.nn.losses import ObjectiveBase
 from xdfn.nn.network import LayerTree, Network
 from xdfn.train.checks import spans
 from xdfn.train.metrics.base import MetricBase
+from xdfn.train.ranks import Ranks
 
 ROWS_AT_ONCE = 1024  # rows that go through the network together at inference
 
@@ -24,13 +26,26 @@ class Evaluation:
         The weights of the rows, of any scale.
     loss : ObjectiveBase
     metrics : dict of MetricBase by name
+    ranks : Ranks, optional
+        Those that measure together, each its share of the rows. What must see all rows at once is measured by each.
     """
 
     def __init__(
-        self, X: Array, y: Array, weight: Array | None, loss: ObjectiveBase, metrics: Mapping[str, MetricBase]
+        self,
+        X: Array,
+        y: Array,
+        weight: Array | None,
+        loss: ObjectiveBase,
+        metrics: Mapping[str, MetricBase],
+        ranks: Ranks | None = None,
     ) -> None:
         self.X, self.y, self.weight, self.loss, self.metrics = X, y, weight, loss, metrics
+        self.ranks = None if ranks is None or (not ranks.own and self._sees_all) else ranks
         self._shapes: list[tuple[int, int]] = []
+
+    @property
+    def _sees_all(self) -> bool:
+        return any(metric.whole for metric in self.metrics.values())
 
     def run(
         self,
@@ -47,23 +62,40 @@ class Evaluation:
         """
         parts: dict[str, list[Array]] = {name: [] for name in self.metrics}
         kept: list[tuple[Array, Array]] = []  # for metrics that must see all rows at once
-        for start, stop in spans(self.X.shape[0], rows):
+        pieces = spans(self.X.shape[0], rows)
+        turns = None if self.ranks is None else self.ranks.turns(len(pieces))
+        for i, (start, stop) in enumerate(pieces):
+            if turns is not None and i not in (turns or {0: 0}):  # one without a turn still needs the length of a part
+                continue
             x = where.xp.astype(_on(where, self.X[start:stop, ...]), dtype, copy=False)
             z, given = network.infer(params, buffers, x), _on(where, self.y[start:stop, ...])
             y, w = self.loss.targets(given, z), self._weights(where, dtype, start, stop)
             for name, metric in self.metrics.items():
                 if not metric.whole:
                     parts[name].append(metric.part(y, z, w, self.loss))
-            if any(metric.whole for metric in self.metrics.values()):
+            if self._sees_all:
                 kept.append((given, z))
         for name, metric in self.metrics.items():
             if metric.whole:
                 y, z = (x[0] if len(x) == 1 else where.xp.concat(x) for x in zip(*kept, strict=True))
                 w = self._weights(where, dtype, 0, self.X.shape[0])
                 parts[name].append(metric.part(y, z, w, self.loss))
+        if turns is not None and self.ranks is not None:
+            return self._of_all_ranks(self.ranks, parts, turns, len(pieces))
         self._shapes = [(len(pieces), pieces[0].shape[0]) for pieces in parts.values()]
         vectors = [piece for pieces in parts.values() for piece in pieces]
         return where.xp.concat(vectors) if len(vectors) > 1 else vectors[0]
+
+    def _of_all_ranks(self, ranks: Ranks, parts: dict[str, list[Array]], turns: dict[int, int], n: int) -> Array:
+        """The parts of all ranks, as one vector."""
+        sizes = [of_metric[0].shape[0] for of_metric in parts.values()]
+        rows = [namespace(row[0]).concat(row) for row in map(list, zip(*parts.values(), strict=True))]  # of each piece
+        measured = ranks.spread(dict(zip(turns.values(), rows, strict=False)), rows[0], n)
+        table = namespace(measured).reshape(measured, (-1, sum(sizes)))
+        self._shapes = [(table.shape[0], size) for size in sizes]
+        starts = [0, *itertools.accumulate(sizes)]
+        columns = [namespace(table).reshape(table[:, a:b], (-1,)) for a, b in itertools.pairwise(starts)]
+        return namespace(measured).concat(columns)
 
     def _weights(self, where: Place, dtype: DType, start: int, stop: int) -> Array | None:
         if self.weight is None:

@@ -2,17 +2,19 @@
 within an epoch; at its end one read brings the loss, the values of a validation, and whether all parameters are finite.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from xdfn.backend import Array, random, read
+from xdfn.backend import Array, read
 from xdfn.train.checks import spans
 from xdfn.train.data import Rows
 from xdfn.train.engine import choose_engine, scalars_of
 from xdfn.train.evaluation import Evaluation
+from xdfn.train.ranks import Ranks
 from xdfn.train.state import BatchShape, TrainState
 from xdfn.train.step import TrainStep
 
@@ -31,6 +33,8 @@ class Run(NamedTuple):
         At most the number of rows.
     evaluation : Evaluation, optional
         What is measured at the end of each epoch, beside the loss.
+    ranks : Ranks, optional
+        Those that train together.
     """
 
     step: TrainStep
@@ -38,6 +42,7 @@ class Run(NamedTuple):
     rows: Rows
     batch_size: int
     evaluation: Evaluation | None
+    ranks: Ranks | None = None
 
 
 class Listener(Protocol):
@@ -75,15 +80,15 @@ def epochs(run: Run, listener: Listener) -> Run | None:
     step, state, backup = run.step, run.state, None
     workspace = step.workspace(state)
     engine, loss = choose_engine(step, workspace), state.sums["loss"]
-    stretches = list(equal_batches(run.rows.n, run.batch_size, one_by_one=listener.by_batch))
+    stretches = list(equal_batches(run.rows.n, run.batch_size, listener.by_batch, run.ranks))
     while listener.wants_epoch():
         backup = state.copied(backup)
         listener.keep(backup)  # for the arrays of `state` are written over
-        order = run.rows.order(random.permutation(step.scalars.seed, state.epoch, run.rows.n))
+        order = run.rows.order(step.scalars.seed, state.epoch)
         for start, stop, shape in stretches:
             size = min(run.batch_size, stop - start)
             sums, state = state.sums, step.begin_sums(state)
-            for batches in run.rows.batches(order[start:stop], size):
+            for batches in run.rows.batches(order, start, stop, size):
                 taken = engine.run(state, batches, shape, backup)  # all at once; None where the loop is to do it
                 if taken is not None:
                     state, loss = taken
@@ -103,12 +108,25 @@ def epochs(run: Run, listener: Listener) -> Run | None:
     return None
 
 
-def equal_batches(n: int, batch_size: int, one_by_one: bool) -> Iterator[tuple[int, int, BatchShape]]:
-    """(start, stop, shape) of stretches of equal batches: all full ones, or each by itself, then the short last one."""
+def equal_batches(
+    n: int, batch_size: int, one_by_one: bool, ranks: Ranks | None = None
+) -> Iterator[tuple[int, int, BatchShape]]:
+    """(start, stop, shape) of stretches of equal batches: all full ones, or each by itself, then the short last one.
+
+    Of ranks that have rows of their own, each stretch is of batches in which this rank's rows have the same place.
+    """
     full = n - n % batch_size
     stretches = spans(full, batch_size if one_by_one else max(full, 1))
     for start, stop in stretches if full == n else [*stretches, (full, n)]:
-        yield start, stop, BatchShape(math.ceil(n / batch_size), min(batch_size, stop - start) / batch_size)
+        size = min(batch_size, stop - start)
+        shape = BatchShape(math.ceil(n / batch_size), size / batch_size)
+        if ranks is None:
+            yield start, stop, shape
+            continue
+        batches = [(at, ranks.share(at, at + size)) for at in range(start, stop, size)]
+        for (first, _), alike in itertools.groupby(batches, lambda batch: batch[1][:2]):
+            begin, *_, end = [at for at, _ in alike] * 2
+            yield begin, end + size, shape._replace(rows=(first, size))
 
 
 def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, float]:
@@ -120,6 +138,8 @@ def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, floa
         The loss or a parameter is not finite.
     """
     xp, loss = step.place.xp, state.sums["loss"]
+    if run.ranks is not None:
+        loss = run.ranks.sum_of(loss)
     totals = [loss, *map(xp.sum, state.params)]
     measured = []
     if run.evaluation is not None:

@@ -26,6 +26,7 @@ from xdfn.train.callbacks.logs import ProgressBar, Report
 from xdfn.train.metrics import resolve_metrics
 from xdfn.train.metrics.base import MetricBase
 from xdfn.train.metrics.resolve import Metrics
+from xdfn.train.ranks import Ranks
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
 ValidationData = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike | None] | None
@@ -45,6 +46,7 @@ class FitOptions(NamedTuple):
     validation_fraction: float | None
     check_input: bool
     where: Place | None  # that of `device`
+    ranks: Ranks | None = None
 
     @property
     def validates(self) -> bool:
@@ -64,6 +66,7 @@ def check_options(
     callbacks: Sequence[Spec[Callback]],
     check_input: bool,
     device: object,
+    ranks: Ranks | None = None,
 ) -> FitOptions:
     """The options of a fit.
 
@@ -88,6 +91,7 @@ def check_options(
         validation_fraction,
         check_input,
         None if device is None else resolve_place(device),
+        ranks,
     )
 
 

@@ -10,6 +10,7 @@ from xdfn.backend import (
     HOST,
     Array,
     ArrayLike,
+    Communicator,
     Host,
     Place,
     as_array,
@@ -39,6 +40,7 @@ from xdfn.train.metrics import sign
 from xdfn.train.metrics.base import MeanLoss, MetricBase
 from xdfn.train.metrics.function import FunctionMetric
 from xdfn.train.options import FitOptions, NamedCallbacks
+from xdfn.train.ranks import SharedRows
 from xdfn.train.state import TrainState
 from xdfn.train.step import StepOptions, TrainStep
 
@@ -63,6 +65,10 @@ class ModelConfig(NamedTuple):
     def as_array(self, name: str, x: ArrayLike) -> Array:
         """x as an array: where the network is, if x is of no array library."""
         return as_array(name, x, lambda: self.place)
+
+    def joined(self, comm: Communicator) -> "ModelConfig":
+        """The same for a step that ranks make together."""
+        return self._replace(step_options=self.step_options._replace(comm=comm))
 
     @property
     def n_in(self) -> int | None:
@@ -148,6 +154,13 @@ def make_params(config: ModelConfig, memory: Memory, rule: OptimizerBase, X: Arr
     check_params(config.layers, X, memory.dtype)
 
 
+def read_rows(config: ModelConfig, X: ArrayLike, y: ArrayLike, options: FitOptions) -> tuple[Array, Array]:
+    """X and y as arrays; what is of no array library goes to where the network is, or is streamed to its device."""
+    rows = as_array("X_train", X) if options.where is not None else config.as_array("X_train", X)
+    check_inputs(rows, config.n_in, "X_train")
+    return rows, as_array("y", y, lambda: place(rows))
+
+
 def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions) -> Plan:
     """The plan of a fit of an initialised model.
 
@@ -164,16 +177,18 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
     for metric in options.metrics.values():
         metric.check(config.loss, config.n_out)
     rows, measured = make_rows(config, memory, X, y, like, options)
-    metrics = metrics_by_name(options)
-    evaluation = None if measured is None else Evaluation(*measured, config.loss, metrics)
+    metrics, ranks = metrics_by_name(options), options.ranks
+    evaluation = None if measured is None else Evaluation(*measured, config.loss, metrics, ranks)
     batch_size = min(options.batch_size, rows.n)
     for name, layer in config.layers.items():
         if batch_size < layer.least_rows:
             raise ValueError(f"{name}, {layer}, needs batches of at least {layer.least_rows} rows, got {batch_size}")
     info = fit_info(options.n_epochs, math.ceil(rows.n / batch_size), metrics, options.callbacks)
+    if ranks is not None:
+        config = config.joined(ranks.comm)
     step, state = make_step(config, memory, like)
     check_schedules(step, state, options.n_epochs, info)
-    return Plan(Run(step, state, rows, batch_size, evaluation), like, info, options.callbacks)
+    return Plan(Run(step, state, rows, batch_size, evaluation, ranks), like, info, options.callbacks)
 
 
 def make_step(
@@ -230,12 +245,15 @@ def make_rows(
         measured = X, y, None if sample_weight is None else put(sample_weight.astype(memory.dtype), where)
     if measured is not None and measured[2] is not None:
         refuse_function_metrics(options.metrics)
-    weights = row_weights(n, sample_weight, options.class_weight, labels, max(2, config.n_out), subset)
+    ranks, n_classes = options.ranks, max(2, config.n_out)
+    total = ranks.total if ranks is not None and ranks.own else lambda sums: sums
+    weights = row_weights(n, sample_weight, options.class_weight, labels, n_classes, subset, total)
     there = None if weights is None else put(weights.astype(memory.dtype), where)
-    if place(like) == where:
-        return Resident(X, y, there, subset), measured
-    host_X, host_y, host_weight = cast(tuple[Host, Host, Host | None], (X, y, there))
-    return Streamed(host_X, host_y, host_weight, place(like), subset), measured
+    rows: Resident | Streamed = Resident(X, y, there, subset)
+    if place(like) != where:
+        host_X, host_y, host_weight = cast(tuple[Host, Host, Host | None], (X, y, there))
+        rows = Streamed(host_X, host_y, host_weight, place(like), subset)
+    return rows if ranks is None else SharedRows(rows, ranks, ranks.count(rows.n)), measured
 
 
 def class_numbers(config: ModelConfig, y: Array, options: FitOptions) -> Host | None:

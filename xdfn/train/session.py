@@ -85,13 +85,15 @@ class Session:
         self.keep(state)
         self.epochs_left, self.epochs_done = self.epochs_left - 1, self.epochs_done + 1
         _record(self.model.history, values)
-        if not self.callbacks:
-            return None
         if self.may_change_model:
             self.publish()
         for callback in self.callbacks:
             callback.on_epoch_end(self.model, dict(values))
+        self.agree()
         return self._begin_epoch() if self.wants_epoch() else self._changed_run()
+
+    def agree(self) -> None:
+        """After the callbacks of an epoch. Ranks that train together tell each other how they stand."""
 
     # -- towards the model --
 

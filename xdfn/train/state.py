@@ -85,6 +85,7 @@ class StepScalars(NamedTuple):
     share : the rows of the batch as a share of those of a full one
     ema_decay : how much of the moving averages stays, if there are any; a tuple of one number, or none
     penalty_scale : what the penalties are multiplied by, if not by 1; a tuple of one number, or none
+    rows : this rank's first row in the batch, and the rows of the whole batch, if ranks share it; or none
     """
 
     rates: tuple[Rates, ...]
@@ -92,6 +93,7 @@ class StepScalars(NamedTuple):
     share: float
     ema_decay: tuple[float, ...]
     penalty_scale: tuple[float, ...] = ()
+    rows: tuple[int, int] | tuple[()] = ()
 
 
 class BatchShape(NamedTuple):
@@ -101,7 +103,9 @@ class BatchShape(NamedTuple):
     ----------
     n_batches : batches an epoch
     share : the rows of a batch as a share of those of a full one
+    rows : this rank's first row in the batch, and the rows of the whole batch, if ranks share it; or none
     """
 
     n_batches: int = 1
     share: float = 1.0
+    rows: tuple[int, int] | tuple[()] = ()

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from xdfn.backend import Array, Gradient, Place, axpby, namespace
+from xdfn.backend import Array, Communicator, Gradient, Place, axpby, namespace
 from xdfn.core.part import Part, config_key
 from xdfn.nn.layers.base import LayerBase
 from xdfn.nn.layers.context import NO_KEY, Context
@@ -23,6 +23,7 @@ class StepOptions(NamedTuple):
     clip_value: float | None = None
     clip_norm: float | None = None
     ema: float | None = None
+    comm: Communicator | None = None
 
 
 class TrainStep:
@@ -62,7 +63,9 @@ class TrainStep:
         with_penalties = [(e, *self.network.layers[e.layer].penalties(e.name)) for e in self.segments.entries]
         penalties = [(e, penalty) for e, penalty, _ in with_penalties if penalty is not None]
         self.constraints = [(e, constraint) for e, _, constraint in with_penalties if constraint is not None]
-        self.move_parameters = choose_update(self.segments, penalties, options.clip_value, options.clip_norm)
+        self.move_parameters = choose_update(
+            self.segments, penalties, options.clip_value, options.clip_norm, options.comm
+        )
         since = [segment.provenance for segment in self.segments]
         self._as_given = tuple(map(config_key, rules)), since, options  # learning rates included
         self._key: Hashable = None
@@ -100,7 +103,7 @@ class TrainStep:
         """
         x = self.as_input(x, state)
         params = self.segments.unpack(state.params) if workspace is None else workspace.params_tree
-        ctx = Context(NO_KEY, weight, scalars.share)
+        ctx = Context(NO_KEY, weight, scalars.share, True, scalars.rows or None, self.options.comm)
         z, caches, buffers = self.network.forward(params, state.buffers, x, ctx, scalars.keys)
         loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
         gradients = self.network.backward(params, caches, dz)

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Sequence
 
-from xdfn.backend import Array, elementwise, namespace, product, subtract
+from xdfn.backend import Array, Communicator, elementwise, namespace, product, subtract, summed
 from xdfn.core.part import config_key
 from xdfn.nn.network import LayerTree
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
@@ -27,6 +27,8 @@ class RuleUpdate:
     penalties : the regularised parameters, each with its penalty
     clip_value, clip_norm : float, optional
         See `DFN`.
+    comm : Communicator, optional
+        Joins the ranks whose gradients are summed.
     """
 
     with_gradients = True  # whether the gradients need vectors of their own
@@ -37,8 +39,9 @@ class RuleUpdate:
         penalties: Sequence[tuple[Entry, RegularizerBase]],
         clip_value: float | None,
         clip_norm: float | None,
+        comm: Communicator | None = None,
     ) -> None:
-        self.segments, self.penalties = segments, penalties
+        self.segments, self.penalties, self.comm = segments, penalties, comm
         self.clip_value, self.clip_norm = clip_value, clip_norm
         # what `apply` depends on beside its rates
         self.kinds = [config_key(s.optimizer, s.optimizer.per_step, with_attributes=True) for s in segments]
@@ -65,11 +68,13 @@ class RuleUpdate:
     ) -> Sequence[Array]:
         """The gradients by segment, those of the penalties included."""
         if workspace is not None:
-            vectors = self.segments.gather(gradients, workspace)
+            vectors = self._summed(self.segments.gather(gradients, workspace))
             for e, penalty in self.penalties:
                 gradient = workspace.gradients_tree[e.layer][e.name]
                 gradient += _scaled(penalty.grad(workspace.params_tree[e.layer][e.name]), scale)
             return vectors
+        if self.comm is not None:
+            gradients = self.segments.unpack(self._summed(self.segments.gather(gradients, None)))
         if self.penalties:
             params = self.segments.unpack(state.params)
             copied = [dict(of_layer) for of_layer in gradients]
@@ -79,6 +84,10 @@ class RuleUpdate:
                 of_layer[e.name] = product(of_layer[e.name]) + grown
             gradients = copied
         return self.segments.gather(gradients, None)
+
+    def _summed(self, vectors: Sequence[Array]) -> Sequence[Array]:
+        """The gradients of all ranks together."""
+        return vectors if self.comm is None else [summed(vector, self.comm) for vector in vectors]
 
     def _clipped(self, gradients: Sequence[Array]) -> Sequence[Array]:
         """Each element cut to +-clip_value, then all together scaled to a norm of at most clip_norm."""
@@ -131,15 +140,16 @@ def choose_update(
     penalties: Sequence[tuple[Entry, RegularizerBase]],
     clip_value: float | None,
     clip_norm: float | None,
+    comm: Communicator | None = None,
 ) -> Update:
     """`DirectUpdate` for plain SGD with one rate, many parameters and nothing in between; else `RuleUpdate`."""
     rules = [s.optimizer for s in segments]
     plain_sgd = len({config_key(rule) for rule in rules}) == 1 and rules[0].is_plain_sgd
-    between = penalties or clip_value is not None or clip_norm is not None
+    between = penalties or clip_value is not None or clip_norm is not None or comm is not None
     many = segments.n_params >= MIN_DIRECT_PARAMS or segments.place.traits.fuses
     if plain_sgd and not between and many:
         return DirectUpdate(segments)
-    return RuleUpdate(segments, penalties, clip_value, clip_norm)
+    return RuleUpdate(segments, penalties, clip_value, clip_norm, comm)
 
 
 def apply_rule(

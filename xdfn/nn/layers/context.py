@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from xdfn.backend import Array, Gradient, Host, random
+from xdfn.backend import Array, Communicator, Gradient, Host, random, summed
 from xdfn.core.tree import Tree
 
 __all__ = ["Context"]
@@ -33,9 +33,24 @@ class Context(NamedTuple):
         The rows of this batch as a share of those of a full one.
     training : bool
         False where layers that draw do so at inference (`predict` with samples) and all else is as at inference.
+    rows : (int, int), optional
+        The first of these rows in their batch, and the rows of the whole batch, where several ranks share it.
+    comm : Communicator, optional
+        Joins the ranks that share the batch.
     """
 
     key: random.Key
     weight: float | Array | None = None
     share: float = 1.0
     training: bool = True
+    rows: tuple[int, int] | None = None
+    comm: Communicator | None = None
+
+    @property
+    def first_row(self) -> int:
+        """The place of the first of these rows in the whole batch."""
+        return 0 if self.rows is None else self.rows[0]
+
+    def total(self, x: Array) -> Array:
+        """The sum of x over the ranks that share the batch. Consumes x."""
+        return x if self.comm is None else summed(x, self.comm)

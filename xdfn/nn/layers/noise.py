@@ -28,7 +28,7 @@ class Dropout(LayerBase, traceable=True):
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
         if ctx is None or self.rate == 0:
             return x, None, buffers
-        bits = random.uniform_bits(ctx.key, x.shape, x)
+        bits = random.uniform_bits(ctx.key, x.shape, x, ctx.first_row * x.shape[-1])
         kept_from = min(round(self.rate * 2**32) - 2**31, 2**31 - 1)
         mask = namespace(x).astype(bits >= kept_from, x.dtype)
         mask *= 1 / (1 - self.rate)
@@ -59,7 +59,8 @@ class GaussianNoise(LayerBase, traceable=True):
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
         if ctx is None or self.std == 0:
             return x, None, buffers
-        return x + self.std * random.normal(ctx.key, x.shape, x), None, buffers
+        first, n = ctx.rows or (0, None)
+        return x + self.std * random.normal(ctx.key, x.shape, x, first, n), None, buffers
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
         return dy, {}

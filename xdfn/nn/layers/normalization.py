@@ -72,34 +72,37 @@ class BatchNorm(LayerBase, traceable=True):
             d, var = x - buffers["mean"], buffers["var"]
         else:
             r, k = self._shares(x, ctx)
-            mean = r @ x
+            mean = ctx.total(r @ x)
             d = x - mean
-            var = r @ (d * d)
+            var = ctx.total(r @ (d * d))
             running = {"mean": mean, "var": var}
             buffers = {name: k * old + (1.0 - k) * running[name] for name, old in buffers.items()}
         scale = 1.0 / namespace(x).sqrt(var + self.eps)
         x_hat = d * scale
         y = add(x_hat * params["gamma"], params["beta"])
-        return y, (x_hat, scale, r), buffers
+        return y, (x_hat, scale, r, ctx), buffers
 
     def _shares(self, x: Array, ctx: Context) -> tuple[Array, float | Array]:
         """The share of each row (1, n), and the share of the running statistics that remains after this batch."""
         if ctx.weight is None or isinstance(ctx.weight, float):
-            return ones_row(x) / x.shape[0], self.momentum**ctx.share
+            shares = ones_row(x) / x.shape[0] if ctx.comm is None else ones_row(x) * ctx.weight
+            return shares, self.momentum**ctx.share
         xp = namespace(x)
-        total = xp.sum(ctx.weight, keepdims=True)  # (1,): NumPy's own numbers have another power than its arrays
+        total = ctx.total(
+            xp.sum(ctx.weight, keepdims=True)
+        )  # (1,): NumPy's own numbers have another power than its arrays
         shares = ctx.weight / xp.maximum(total, tiny(x))  # all rows of a batch may have weight 0
         return xp.reshape(shares, (1, -1)), self.momentum ** (ctx.share * total)
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
-        x_hat, scale, r = cache
+        x_hat, scale, r, ctx = cache
         ones = ones_row(dy)
         gradients: Gradients = {"gamma": (ones, dy * x_hat), "beta": (ones, dy)}
         if not input_grad:
             return None, gradients
         dx = params["gamma"] * dy
         if r is not None:
-            dx -= r.mT * (ones @ dx + x_hat * (ones @ (dx * x_hat)))
+            dx -= r.mT * (ctx.total(ones @ dx) + x_hat * ctx.total(ones @ (dx * x_hat)))
         dx *= scale
         return dx, gradients
 

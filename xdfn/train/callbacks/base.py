@@ -74,6 +74,8 @@ class Callback(Part):
         The names of the values that `measure` returns.
     late : bool
         Whether the callback is called after the others.
+    by_first_rank : bool
+        Whether the first rank alone calls it, where several train together: one that prints or writes files.
     may_change_model : bool
         Whether the methods may change parameters or hyper-parameters of the model: training looks for changes after
         them. A class that overrides a method without stating it is taken to change the model.
@@ -94,6 +96,7 @@ class Callback(Part):
     names: tuple[str, ...] = ()
     late: bool = False
     may_change_model: ClassVar[bool] = True
+    by_first_rank: ClassVar[bool] = False
 
     def __init_subclass__(cls, traceable: bool = False) -> None:
         super().__init_subclass__(traceable=traceable)

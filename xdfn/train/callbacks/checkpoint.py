@@ -28,6 +28,7 @@ class Checkpoint(Callback):
 
     late = True  # so that the states of the other callbacks are from the same epoch
     may_change_model = False
+    by_first_rank = True
     _transient: ClassVar[frozenset[str]] = frozenset({"_value"})
 
     path = path_field()

@@ -19,6 +19,7 @@ class Report(Callback):
     """The notebook's printed lines: one an epoch, and with `batches` one a batch."""
 
     may_change_model = False
+    by_first_rank = True
     _transient: ClassVar[frozenset[str]] = frozenset({"_epoch", "_loss", "_epoch_start", "_batch_start"})
 
     batches = Field(flag)
@@ -62,6 +63,7 @@ class CSVLog(Callback):
     """
 
     may_change_model = False
+    by_first_rank = True
 
     path = path_field()
 
@@ -114,6 +116,7 @@ class Log(Callback):
     """
 
     may_change_model = False
+    by_first_rank = True
     level = choice_field("DEBUG", "INFO", "WARNING")
 
     def __init__(self, level: str = "INFO") -> None:
@@ -146,6 +149,7 @@ class ProgressBar(Callback):
     """
 
     may_change_model = False
+    by_first_rank = True
     _transient: ClassVar[frozenset[str]] = frozenset({"_bar"})
 
     batches = Field(flag)
