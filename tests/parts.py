@@ -152,7 +152,7 @@ METRICS = [
 
 CALLBACKS = [
     "EarlyStopping(monitor='val_loss', patience=3, min_delta=0.1, mode='min', restore_best=False)",
-    "Checkpoint(path='model.npz', monitor='val_accuracy')",
+    "Checkpoint(path='model.npz', best='val_accuracy')",
     "CSVLog(path='log.csv')",
     "LearningRateLog",
     "Log(level='WARNING')",

@@ -53,7 +53,8 @@ class CustomLoop(Configured):
         with computing(like):
             step, state = make_step(config, self._memory, like)
             gradients = [dict(layer.gradients) for layer in layers.values()]
-            self._memory.unpack(step, step.update(state, gradients, step.scalars(self._memory.step)), layers)
+            moved = step.update(state, gradients, step.scalars(self._memory.step))
+            self._memory.unpack(step, moved._replace(batch=0), layers)  # in no epoch
 
     def flush_gradients(self, curr_loss: object = None) -> None:
         """Zero the gradients and forget the retained inputs."""

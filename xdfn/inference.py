@@ -348,7 +348,7 @@ class Predictor(Configured):
     def _check_targets(self, X: Array, y: Array) -> None:
         n_out = self._config().n_out
         check_targets(y, X, self.loss, n_out)
-        check_values(X, y, self.loss, n_out)
+        check_values(X, y, self.loss, n_out, dtype=self._memory.dtype)
 
     def activations(self, X: ArrayLike) -> dict[str, Array]:
         """The outputs (n, n_out) of each layer by name, at inference; those of the last are what it says they are.

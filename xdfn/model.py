@@ -1,8 +1,8 @@
 """`DFN`, the public model: layers, a loss, an optimizer, and what training has left behind."""
 
-import contextlib
 import copy
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Self, SupportsIndex, cast
 
 from xdfn import checkpoint
@@ -12,6 +12,7 @@ from xdfn.core.keywords import known_arguments
 from xdfn.core.part import config_key
 from xdfn.core.registry import Spec
 from xdfn.custom_loop import CustomLoop
+from xdfn.fitting import Fitting
 from xdfn.functional import Functional
 from xdfn.inference import Predictor
 from xdfn.nn.initializers import InitializerBase, initializers
@@ -21,7 +22,6 @@ from xdfn.nn.layers.dense import stack
 from xdfn.nn.losses import CrossEntropy, ObjectiveBase, losses
 from xdfn.notebook import OptimizerInitializer, notebook_layers
 from xdfn.optim.base import OptimizerBase
-from xdfn.portable import Portable
 from xdfn.train.callbacks.base import Callback
 from xdfn.train.checks import check_inputs
 from xdfn.train.loop import train
@@ -30,14 +30,10 @@ from xdfn.train.metrics.resolve import Metrics
 from xdfn.train.options import ClassWeight, ValidationData, check_options, device_template
 from xdfn.train.plan import ModelConfig, make_params, read_rows
 from xdfn.train.session import Session
-from xdfn.train.shared_session import agreed, open_session, plan_together, train_together
+from xdfn.train.shared_session import agreed, open_session, train_together
 from xdfn.train.step import StepOptions
 
 __all__ = ["DFN"]
-
-# what a fit changes: memory, optimizer, loss, layers, the attributes of each layer, and what is remembered of the fit
-UndoPoint = tuple[Memory, "Optimizer", ObjectiveBase, dict[str, LayerBase], list[dict[str, object]], dict[str, object]]
-Optimizer = tuple[Spec[OptimizerBase] | None, OptimizerBase]
 
 
 def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
@@ -46,7 +42,7 @@ def _initializer(name: str, spec: object) -> Spec[InitializerBase]:
     return cast(Spec[InitializerBase], spec)
 
 
-class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
+class DFN(Predictor, CustomLoop, Functional, Fitting, Guarded):
     """A deep feedforward network.
 
     Parameters
@@ -232,6 +228,7 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         device: object = None,
         comm: Communicator | None = None,
         rows: str = "all",
+        resume: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train for `n_epochs` more epochs; a second call goes on where the first ended.
 
@@ -273,6 +270,9 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
         comm : Communicator, optional
             Joins processes that train this model together, as `xdfn.distributed.mpi()` does: see docs/distributed.md.
         rows : "all" or "own", whether each of these processes sees all rows, or brings rows of its own
+        resume : str or path, optional
+            A file to save to, once a minute unless a `Checkpoint` to it says otherwise, and to go on from if it is
+            there: `n_epochs` counts those that are in it. If the run in it had ended, nothing happens.
 
         Returns
         -------
@@ -292,17 +292,17 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
             with agreed(ranks):
                 options = check_options(
                     n_epochs, batch_size, verbose, sample_weight, class_weight, validation_data, validation_fraction,
-                    metrics, callbacks, check_input, device, ranks,
+                    metrics, callbacks, check_input, device, ranks, resume,
                 )  # fmt: skip
                 X, y = read_rows(self.config(), X_train, y_train, options)
             like, before, complete = device_template(X, options.where), self._state, False
-            self._memory = self._memory.copy()
+            options = self._resumed(options, like)
+            if options.is_over:
+                return self
             with computing(like):
                 try:
                     # plan
-                    plan = plan_together(self, self._memory, X, y, like, options)
-                    given = {"n_features": X.shape[1], "n_epochs": n_epochs, "batch_size": batch_size}
-                    self._remembered = {**given, "verbose": verbose}
+                    plan = self._planned(X, y, like, options, verbose)
                     # run
                     self._session = open_session(self, self._memory, plan)
                     train(self._session.begin(), self._session)
@@ -311,48 +311,6 @@ class DFN(Predictor, CustomLoop, Functional, Portable, Guarded):
                     # report
                     self._report(before, complete)
         return self
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Refuse a fit while another one of the same model goes on."""
-        mine = object()
-        if vars(self).setdefault("_fitting", mine) is not mine:  # one operation, whatever other threads do
-            raise ValueError(
-                "fit was called while another fit of the same model goes on, by a callback or a thread; fit a "
-                "copy.copy(model) there"
-            )
-        try:
-            yield
-        finally:
-            del vars(self)["_fitting"]
-
-    def _report(self, before: UndoPoint, complete: bool) -> None:
-        """After a fit: keep what the last good epoch left, or take all back if there was none; tell the callbacks."""
-        session, self._session = self._session, None
-        if session is None:
-            self._state = before
-            return
-        try:
-            if complete or session.epochs_done:
-                session.finish()
-                self._memory.callbacks = {} if complete else session.remembered()
-            else:
-                self._state = before
-        finally:
-            session.end(complete)
-
-    @property
-    def _state(self) -> UndoPoint:
-        """All that a fit changes, so that it can be taken back by assigning what was read before."""
-        attributes = [dict(vars(layer)) for layer in self._layers.values()]
-        return self._memory, self._optimizer, self.loss, self._layers, attributes, self._remembered
-
-    @_state.setter
-    def _state(self, state: UndoPoint) -> None:
-        self._memory, self._optimizer, vars(self)["loss"], self._layers, attributes, self._remembered = state
-        for layer, of_layer in zip(self._layers.values(), attributes, strict=True):
-            vars(layer).clear()
-            vars(layer).update(of_layer)
 
     def initialize(self, X: ArrayLike) -> Self:
         """Make the parameters that are still missing, for inputs like X (n, n_in). fit and forward do it unasked."""

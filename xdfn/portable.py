@@ -18,6 +18,7 @@ class Portable(Described):
     layers: dict[str, LayerBase]
     history: dict[str, list[float]]
     _session: Session | None
+    stop_training: bool
 
     def to(self, target: object) -> Self:
         """Move the model to the library and device of `target`: an array, a device, or a string such as ``"cupy:1"``.
@@ -70,7 +71,7 @@ class Portable(Described):
         config, memory = self.config(), self._memory.copy()
         memory.averages = memory.valid_averages(config.layers)
         if self._session is not None:
-            memory.callbacks = self._session.remembered()
+            memory.callbacks, memory.stopped = self._session.remembered(), self.stop_training
         if optimizer:
             memory.slots = memory.valid_slots(config.layers)
         else:
@@ -86,21 +87,25 @@ class Portable(Described):
         ValueError
             The file is not a saved model, or names a part that is not registered here.
         """
-        return cls._from_saved(checkpoint.load(path, resolve_place("numpy" if like is None else like)))
+        saved = checkpoint.load(path, resolve_place("numpy" if like is None else like))
+        with checkpoint.damage(os.fsdecode(path)):
+            return cls._from_saved(saved)
 
     @classmethod
     def _from_saved(cls, saved: checkpoint.Saved) -> Self:
         """The model that a file holds."""
         raise NotImplementedError
 
+    def __getstate__(self) -> dict[str, object]:
+        if self._session is not None:  # a fit that goes on stays with the original
+            self._session.publish()
+        kept = {name: value for name, value in vars(self).items() if name != "_fitting"}
+        return {**kept, "_session": None}
+
     def __copy__(self) -> Self:
         return copy.deepcopy(self)  # with layers of its own, or training one model would move the other
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         new = memo[id(self)] = object.__new__(type(self))
-        if self._session is not None:  # a fit that goes on stays with the original
-            self._session.publish()
-        kept = {name: value for name, value in vars(self).items() if name not in ("_session", "_fitting")}
-        vars(new).update({name: copy.deepcopy(value, memo) for name, value in kept.items()})
-        new._session = None
+        vars(new).update({name: copy.deepcopy(value, memo) for name, value in self.__getstate__().items()})
         return new

@@ -24,15 +24,16 @@ FLOORS = [
     "custom_loop",
     "inspect",
     "portable",
+    "fitting",
     "model",
 ]
-HALVES = {"portable": "model"}  # the methods of DFN that stand elsewhere and use the rest of it
+HALVES = {"portable": "model", "fitting": "model"}  # the methods of DFN that stand elsewhere and use the rest of it
 # caller, callee: a session hands the model to callbacks, which may look at it; and it asks what the model is after them
 DOORS = {("train.session", "model.config")}
 # the modules below training that call functions which they are handed, or constructors: they know no more of these
 HANDED = {"backend.ops", "backend._recorder", "core.fields", "core.keywords", "core.registry", "core.tree"}
 # what the loop is handed and calls: a session that listens
-LISTENER = {"by_batch", "wants_epoch", "keep", "on_batch", "on_epoch"}
+LISTENER = {"by_batch", "next_batch", "wants_epoch", "keep", "on_batch", "on_epoch"}
 
 
 def module_of(frame):
@@ -132,5 +133,5 @@ def test_the_rows_go_down_once(data):
 def test_fit_reads_as_validate_plan_run_report():
     source = Path(model.__file__).read_text()
     body = source[source.index("    def fit(") : source.index("    def initialize(")]
-    steps = [body.index(word) for word in ("check_options(", "make_plan(", "train(", "_report(")]
+    steps = [body.index(word) for word in ("check_options(", "_planned(", "train(", "_report(")]
     assert steps == sorted(steps)

@@ -28,6 +28,7 @@ FLOORS = [
     "custom_loop",
     "inspect",
     "portable",
+    "fitting",
     "datasets",
     "model",
     "distributed",

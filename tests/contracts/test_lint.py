@@ -14,7 +14,8 @@ HOST = {
     "backend/_blas.py",
     "backend/_numpy.py",
     "backend/_recorder.py",
-    "checkpoint.py",
+    "checkpoint/saved.py",
+    "checkpoint/checks.py",
     "datasets.py",
     "nn/initializers.py",
 }
@@ -53,6 +54,7 @@ NUMBERS = {  # float( of Python's numbers
     "sklearn/inputs.py": {"read_weights"},
     "sklearn/lbfgs.py": {"search"},
     "sklearn/stochastic.py": {"_rule", "_fit_stochastic", "_rules"},
+    "train/callbacks/checkpoint.py": {"interval"},
     "train/data.py": {"row_weights"},
     "train/ranks.py": {"batches"},
     "train/scalars.py": {"__call__", "rate"},

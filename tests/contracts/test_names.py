@@ -68,7 +68,7 @@ PARTS = {  # with a peer's argument: with ours
     "EarlyStopping(n_iter_no_change=3, tol=0.1)": "EarlyStopping(patience=3, min_delta=0.1)",
     "EarlyStopping(lower_is_better=False)": "EarlyStopping(mode='max')",
     "Checkpoint(filepath='m.npz')": "Checkpoint(path='m.npz')",
-    "Checkpoint('m.npz', save_best_only=True)": "Checkpoint('m.npz', monitor='val_loss')",
+    "Checkpoint('m.npz', save_best_only=True)": "Checkpoint('m.npz', best='val_loss')",
 }
 MODELS = {
     "DFN(hidden_layer_sizes=(64,))": "DFN(layers=[64, 10])",

@@ -43,6 +43,8 @@ def test_a_block_of_code(language, code, tmp_path):
     assert language == "python"
     if "import pandas" in code:
         pytest.importorskip("pandas")
+    if "distributed.mpi" in code:
+        pytest.importorskip("mpi4py.MPI")
     if "import cupy" in code:
         cupy = pytest.importorskip("cupy", reason="no CuPy here")
         if not cupy.cuda.is_available():

@@ -133,7 +133,7 @@ CLASSES = {"Accuracy": "accuracy", "Top": "top_k(k=2)", "BalancedAccuracy": "bal
 CLASSES |= {"TopKAccuracy": "top_k(k=1)", "Precision": "precision", "Recall": "recall", "F1": "f1"}
 NUMBERS = {"MeanSquaredError": "mse", "RootMeanSquaredError": "rmse", "MeanAbsoluteError": "mae", "R2": "r2"}
 STOP = "EarlyStopping(monitor='val_loss', patience=4)"
-KEEP = "Checkpoint(path='model.npz', monitor='val_loss')"
+KEEP = "Checkpoint(path='model.npz', best='val_loss')"
 HELD_OUT = {"validation_fraction": 0.3}
 
 # name: (model, targets, number of outputs, arguments of both fits beside FIT, epochs before the file; None: no fit)

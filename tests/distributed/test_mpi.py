@@ -3,6 +3,7 @@ are MPI's own calls, and what becomes of a job in which one rank fails.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,14 +21,14 @@ PROGRAM = Path(__file__).parents[1] / "ranks_program.py"
 needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec; pip install mpi4py mpich")
 
 
-def mpi(size, *args):
+def mpi(size, *args, program=PROGRAM):
     """The finished job of that many ranks, and its seconds."""
     pytest.importorskip("mpi4py")
     paths = os.pathsep.join([str(Path(xdfn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
     environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     more = ["--oversubscribe"] if b"Open MPI" in subprocess.check_output([MPIEXEC, "--version"]) else []
-    command = [MPIEXEC, *more, "-n", str(size), sys.executable, "-m", "mpi4py", PROGRAM, *map(str, args)]
+    command = [MPIEXEC, *more, "-n", str(size), sys.executable, "-m", "mpi4py", program, *map(str, args)]
     start = time.perf_counter()
     run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     return run, time.perf_counter() - start
@@ -90,3 +91,14 @@ def test_without_mpi4py_it_says_what_to_install():
 def test_importing_xdfn_starts_no_mpi():
     code = "import sys, xdfn; print('mpi4py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@needs_mpi
+@pytest.mark.parametrize("more", [[], ["--own"]])
+def test_the_example(more):
+    example = Path(__file__).parents[2] / "examples" / "distributed_mnist.py"
+    run, _ = mpi(2, "--rows", 2000, "--epochs", 2, *more, program=example)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("[Epoch 2]") == 1
+    (accuracy,) = re.findall(r"test accuracy (0\.\d+) after 2 epochs, .* on 2 processes", run.stdout)
+    assert float(accuracy) > 0.8

@@ -122,15 +122,12 @@ def test_training_writes_to_no_array_of_the_callers(backend, rng):
 
 
 def test_runs_of_equal_batches():
-    def runs(n, size, one_by_one):
-        return [
-            (start, stop, shape.n_batches, shape.share) for start, stop, shape in equal_batches(n, size, one_by_one)
-        ]
+    def runs(n, size):
+        return [(start, stop, shape.n_batches, shape.share) for start, stop, shape in equal_batches(n, size)]
 
-    assert runs(10, 4, False) == [(0, 8, 3, 1.0), (8, 10, 3, 0.5)]
-    assert runs(10, 4, True) == [(0, 4, 3, 1.0), (4, 8, 3, 1.0), (8, 10, 3, 0.5)]
-    assert runs(8, 4, False) == [(0, 8, 2, 1.0)]
-    assert runs(3, 4, False) == runs(3, 4, True) == [(0, 3, 1, 0.75)]
+    assert runs(10, 4) == [(0, 8, 3, 1.0), (8, 10, 3, 0.5)]
+    assert runs(8, 4) == [(0, 8, 2, 1.0)]
+    assert runs(3, 4) == [(0, 3, 1, 0.75)]
 
 
 class Count(Callback):

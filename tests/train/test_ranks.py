@@ -18,12 +18,12 @@ class Alone:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(1, 7), st.integers(1, 60), st.integers(1, 40), st.booleans())
-def test_every_row_of_a_batch_is_one_ranks(size, n, batch_size, one_by_one):
+@given(st.integers(1, 7), st.integers(1, 60), st.integers(1, 40))
+def test_every_row_of_a_batch_is_one_ranks(size, n, batch_size):
     team = [Ranks(Alone(rank, size), False) for rank in range(size)]
     for ranks in team:
-        found = list(equal_batches(n, batch_size, one_by_one, ranks))
-        assert [(start, stop) for start, stop, _ in found] == [s[:2] for s in equal_batches(n, batch_size, one_by_one)]
+        found = list(equal_batches(n, batch_size, ranks))
+        assert [(start, stop) for start, stop, _ in found] == [s[:2] for s in equal_batches(n, batch_size)]
     for start in range(0, n, batch_size):
         stop, upto = min(start + batch_size, n), 0
         for ranks in team:
@@ -49,7 +49,7 @@ def test_ranks_with_rows_of_their_own_fill_every_batch(counts, batch_size):
         assert upto == stop - start
     assert taken == counts
     for ranks in team:  # each stretch is of batches in which the rank's rows have one place
-        for start, stop, shape in equal_batches(n, batch_size, False, ranks):
+        for start, stop, shape in equal_batches(n, batch_size, ranks):
             size = min(batch_size, stop - start)
             shares = [ranks.share(at, at + size) for at in range(start, stop, size)]
             assert {first for first, _, _ in shares} == {shape.rows[0]}

@@ -53,6 +53,8 @@ def as_array(name: str, x: ArrayLike, where: Callable[[], Place] = lambda: HOST)
         Something of which no array of numbers can be made.
     """
     if type(x) in _NAMESPACES:
+        if hasattr(x, "layout"):
+            _require_dense(name, x)
         return cast(Array, x)
     if _is_array(name, x):
         return cast(Array, x)
@@ -69,11 +71,20 @@ def _is_array(name: str, x: object) -> bool:
         raise ValueError(f"{name} is a numpy.matrix, expected an array: numpy.asarray({name}) makes one")
     if hasattr(x, "tocsr"):
         raise ValueError(f"{name} is a sparse {type(x).__name__}, expected a dense array: {name}.toarray() makes one")
+    _require_dense(name, x)
     try:
         namespace(cast(Array, x))
     except ValueError:
         return False
     return True
+
+
+def _require_dense(name: str, x: object) -> None:
+    """Raise ValueError for PyTorch's tensors of other kinds, for which it lacks most functions."""
+    if getattr(x, "is_nested", False):
+        raise ValueError(f"{name} is a nested tensor, expected an array whose rows are equally long")
+    if "sparse" in str(getattr(x, "layout", "")):
+        raise ValueError(f"{name} is a sparse tensor, expected a dense one: {name}.to_dense() makes one")
 
 
 def _converted(name: str, x: object) -> Array:

@@ -3,12 +3,15 @@ assigned, in the constructor and later.
 """
 
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, Never, TypeVar, cast
 
 from xdfn.core.keywords import OURS
 
 V = TypeVar("V")
+
+_LARGEST = sys.float_info.max  # an int may be larger
 
 
 def number(
@@ -28,8 +31,8 @@ def number(
     if type(value) is not int and type(value) is not float:
         raise ValueError(f"{name} must be a number in {bounds}, got {type(value).__name__}: {value!r:.80}")
     inside = low <= value <= high and not (open_low and value == low) and not (open_high and value == high)
-    if not inside or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number in {bounds}, got {value!r}")
+    if not inside or not abs(value) <= _LARGEST:  # NaN is not
+        raise ValueError(f"{name} must be a number in {bounds}, got {value!r:.80}")
     return value
 
 

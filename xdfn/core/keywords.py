@@ -40,6 +40,8 @@ _OURS = {
     "sigma stddev": "std",
     "num_pieces pool_size": "n_pieces",
     "axis": "dim",
+    "monitor": "best",
+    "save_freq every_n_epochs": "every",
     "init alpha_initializer": "init_w alpha",
     # activations, initialisers, penalties, losses
     "negative_slope": "alpha",
@@ -133,7 +135,7 @@ _ELSEWHERE = {
     "early_stopping n_iter_no_change early_stopping_rounds tol": _STOPPING,
     "threshold_mode": "min_delta is in the unit of the monitored value",
     "lower_is_better": "say mode='min' or mode='max'",
-    "save_best_only save_top_k": "Checkpoint(path, monitor='val_loss') keeps the best epoch alone",
+    "save_best_only save_top_k": "Checkpoint(path, best='val_loss') keeps the best epoch alone",
     "average": "it is the mean over the classes (macro), for one answer of yes or no that of yes (binary)",
 }
 ELSEWHERE = {theirs: advice for names, advice in _ELSEWHERE.items() for theirs in names.split()}

@@ -18,7 +18,7 @@ from xdfn.core.part import Part
 P = TypeVar("P", bound=Part)
 Spec: TypeAlias = str | P | type[P]  # a way to name a part: a string, an object, or a class with defaults
 
-_NAME = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _-]*?)\s*(\(.*\))?\s*", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\s_-]*")  # one quantifier alone: two that match the same are slow to disagree
 _LONGEST = 10_000  # characters; a spec is a line that a person wrote
 _PLACES = {  # where a part of each kind is given
     "activation": "layers take it, as in FullyConnected(64, '{}')",
@@ -199,14 +199,15 @@ def parse(spec: str, kind: str = "part") -> tuple[str, tuple[object, ...], dict[
     ('Affine', (2,), {'intercept': 0.001})
     """
     what = f"{kind} {spec!r:.200}"
-    match = _NAME.fullmatch(spec) if len(spec) <= _LONGEST else None
-    if match is None:
+    name, opened, inside = spec.strip().partition("(")
+    closed = inside.endswith(")") or not opened
+    if len(spec) > _LONGEST or not closed or _NAME.fullmatch(name) is None:
         raise ValueError(f"{what}: expected a name, or a name with arguments such as 'name(a=1, b=2)'")
-    name, arguments = match.groups()
-    if arguments is None:
+    name = name.rstrip()
+    if not opened:
         return name, (), {}
     try:
-        call = ast.parse("f" + arguments, mode="eval").body
+        call = ast.parse(f"f({inside}", mode="eval").body
         if (
             not isinstance(call, ast.Call)
             or not isinstance(call.func, ast.Name)

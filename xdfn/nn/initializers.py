@@ -2,7 +2,10 @@
 draws a matrix of shape (n_in, n_out).
 """
 
+import contextlib
+import contextvars
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,10 +46,25 @@ class InitializerBase(Part):
 
     def __call__(self, shape: tuple[int, ...], rng: "Generator | None" = None) -> Matrix:
         """Draw from `rng`; without one, from a stream that `numpy.random.seed` steers."""
+        if _SHAPES_ONLY.get():
+            return np.broadcast_to(np.zeros(()), shape)
         values = np.asarray(self.draw(rng or random.generator(random.new_seed(), random.WEIGHTS), tuple(shape)))
         if values.shape != tuple(shape):
             raise ValueError(f"{type(self).__name__}.draw must give shape {tuple(shape)}, got {values.shape}")
         return values
+
+
+_SHAPES_ONLY = contextvars.ContextVar("shapes_only", default=False)
+
+
+@contextlib.contextmanager
+def shapes_only() -> Iterator[None]:
+    """Within it initialisers draw nothing: they give zeros that take no memory, for the shapes that a layer has."""
+    token = _SHAPES_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _SHAPES_ONLY.reset(token)
 
 
 initializers: Registry[InitializerBase] = Registry("initialiser", InitializerBase)

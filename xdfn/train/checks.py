@@ -32,6 +32,9 @@ from xdfn.nn.targets import Limits
 _PIECE = 2**18  # elements that are looked at together: such a piece fits the cache
 
 
+_LARGEST32 = 3.4028235e38  # of float32
+
+
 def spans(n: int, size: int) -> list[tuple[int, int]]:
     """(start, stop) of consecutive pieces of at most `size` rows."""
     return [(start, min(start + size, n)) for start in range(0, n, size)]
@@ -84,26 +87,34 @@ def check_targets(y: Array, X: Array, loss: ObjectiveBase, n_out: int) -> None:
 
 
 def check_values(
-    X: Array, y: Array, loss: ObjectiveBase, n_out: int, categories: Mapping[int, int] | None = None
+    X: Array,
+    y: Array,
+    loss: ObjectiveBase,
+    n_out: int,
+    categories: Mapping[int, int] | None = None,
+    dtype: str = "float64",
 ) -> None:
     """Raise ValueError where X or y holds NaN or infinity, y a value that is no target of the loss, or a column of X
-    no category number, of those that `categories` has (see `LayerBase.categories`).
+    no category number, of those that `categories` has (see `LayerBase.categories`), or X a number too large for the
+    dtype of the network.
 
     One read of the device.
     """
     columns = {f"X[:, {j}]": (X[:, j], k) for j, k in (categories or {}).items()}
     with computing(X):
-        _check_values(X, y, loss.limits(y, n_out), loss, columns)
+        _check_values(X, y, loss.limits(y, n_out), loss, columns, dtype)
 
 
 def _check_values(
-    X: Array, y: Array, limits: Limits, loss: ObjectiveBase, columns: Mapping[str, tuple[Array, int]]
+    X: Array, y: Array, limits: Limits, loss: ObjectiveBase, columns: Mapping[str, tuple[Array, int]], dtype: str
 ) -> None:
     xp = namespace(X)
     tests: list[tuple[str, Array]] = []
     for name, x in (("X", X), ("y", y)):
         if xp.isdtype(x.dtype, "real floating"):
             tests.append((name, _all(xp, x, xp.isfinite)))
+            if dtype == "float32" and x.dtype == getattr(xp, "float64", None):
+                tests.append((f"{name} in float32", _all(xp, x, lambda v: (v < _LARGEST32) & (v > -_LARGEST32))))
     tests += [("", flag) for flag in _within(xp, y, limits)]
     if loss.unit_rows and y.ndim == 2:
         tests.append(("rows", _all(xp, y, lambda v: _sum_to_one(xp, v))))
@@ -161,6 +172,8 @@ def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, loss: Objecti
             "the rows of y must each sum to 1, as one-hot rows and probabilities do, and some do not; for several "
             "classes at once: loss='binary_cross_entropy', for numbers: loss='squared_error'"
         )
+    if name.endswith(" in float32"):
+        return f"{name} is infinite, for some numbers are beyond 3.4e38, and the network is in float32: scale them"
     if name:
         return f"{name} holds NaN or infinity; clean it; fit(..., check_input=False) trains all the same"
     low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)

@@ -181,6 +181,8 @@ def row_weights(
         weight = weight * _class_factors(class_weight, labels[used], n_classes, weight[used], total)[labels]
     used_sum, n_used = total(np.asarray([weight[used].sum(), len(weight[used])]))
     mean = float(used_sum / n_used)
+    if not np.isfinite(mean):
+        raise ValueError("sample_weight and class_weight overflow: expected weights whose sum is a finite number")
     if mean == 0:
         raise ValueError("sample_weight and class_weight leave no row to train on: all weights are 0")
     return cast(Host, weight / mean)

@@ -72,6 +72,10 @@ class Memory:
     averages : the moving averages by layer and parameter
     provenance : by layer and parameter, since when which rule and schedule moved it
     callbacks : what callbacks remember of a fit that was cut short, by their strings
+    stopped : whether a callback has ended the fit, or wants it to end
+    batch : batches made in an epoch that has not ended; 0 between epochs
+    epoch_of : the rows and the batch size of that epoch
+    sums : what it has summed up so far, see `loop.epochs`
     """
 
     seed: int | None = None
@@ -86,10 +90,16 @@ class Memory:
     averages: dict[str, dict[str, Array]] = field(default_factory=dict)
     provenance: dict[str, dict[str, Provenance]] = field(default_factory=dict)
     callbacks: dict[str, dict[str, Tree]] = field(default_factory=dict)
+    stopped: bool = False
+    batch: int = 0
+    epoch_of: tuple[int, ...] = ()
+    sums: dict[str, Array] = field(default_factory=dict)
 
     def copy(self) -> "Memory":
         """A memory of its own, with the same arrays."""
-        trees = {name: tree_map(lambda x: x, getattr(self, name)) for name in ("slots", "averages", "callbacks")}
+        trees = {
+            name: tree_map(lambda x: x, getattr(self, name)) for name in ("slots", "averages", "callbacks", "sums")
+        }
         return replace(self, provenance={name: dict(of) for name, of in self.provenance.items()}, **trees)
 
     def to(self, where: Place) -> None:
@@ -98,8 +108,8 @@ class Memory:
         def move(x: Array) -> Array:
             return to_place(x, where)
 
-        trees = [map_arrays(move, tree) for tree in (self.slots, self.averages, self.callbacks)]
-        self.slots, self.averages, self.callbacks = trees
+        trees = [map_arrays(move, tree) for tree in (self.slots, self.averages, self.callbacks, self.sums)]
+        self.slots, self.averages, self.callbacks, self.sums = trees
 
     def state_dict(self) -> dict[str, Tree]:
         """All of it as a dict of dicts, numbers, strings and arrays."""
@@ -113,7 +123,7 @@ class Memory:
             layer: {name: Provenance(*given) for name, given in of_layer.items()}
             for layer, of_layer in state["provenance"].items()
         }
-        return cls(**{**state, "provenance": provenance})
+        return cls(**{**state, "provenance": provenance, "epoch_of": tuple(state.get("epoch_of", ()))})
 
     # -- what the next fit goes on with --
 
@@ -178,9 +188,10 @@ class Memory:
             tuple(fresh_copy(layer.buffers) for layer in layers.values()),
             step.segments.pack_slots(slots, vectors),
             () if averages is None else step.segments.moving(step.segments.pack(averages)),
-            step.init_sums(vectors[0].dtype),
+            fresh_copy(self.sums) if self.batch else step.init_sums(vectors[0].dtype),
             self.step,
             self.epoch,
+            self.batch,
         )
 
     def unpack(self, step: TrainStep, state: TrainState, layers: Layers) -> None:
@@ -199,7 +210,8 @@ class Memory:
                 rule, schedule = type(layers[name].optimizer).__name__, segment.schedule
                 since = segment.provenance._replace(rule=rule, schedule="" if schedule is None else str(schedule))
                 self.provenance[name][e.name] = since
-        self.step, self.epoch = state.step, state.epoch
+        self.step, self.epoch, self.batch = state.step, state.epoch, state.batch
+        self.sums = state.sums if state.batch else {}
         rate = step.scalars.rate
         self.learning_rate = self.learning_rate if math.isnan(rate) else rate
 
@@ -222,3 +234,4 @@ class Memory:
         for name, layer in layers.items():
             self.leave(layer, tree["params"].get(name, {}), tree["buffers"].get(name, {}))
         self.averages, self.slots = tree.get("averages", {}), tree.get("slots", {})
+        self.batch, self.sums = 0, {}  # a new epoch begins

@@ -1,5 +1,6 @@
 """The arguments of a fit, checked as far as they can be without the arrays."""
 
+import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Literal, NamedTuple, SupportsIndex
@@ -23,6 +24,7 @@ from xdfn.core.fields import integer, number
 from xdfn.core.registry import Spec
 from xdfn.train.callbacks.base import Callback, callbacks
 from xdfn.train.callbacks.logs import ProgressBar, Report
+from xdfn.train.callbacks.paths import path_of
 from xdfn.train.metrics import resolve_metrics
 from xdfn.train.metrics.base import MetricBase
 from xdfn.train.metrics.resolve import Metrics
@@ -47,6 +49,8 @@ class FitOptions(NamedTuple):
     check_input: bool
     where: Place | None  # that of `device`
     ranks: Ranks | None = None
+    resume: str | None = None  # the file that a fit goes on from
+    is_over: bool = False  # whether it says that there is nothing to do
 
     @property
     def validates(self) -> bool:
@@ -67,6 +71,7 @@ def check_options(
     check_input: bool,
     device: object,
     ranks: Ranks | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> FitOptions:
     """The options of a fit.
 
@@ -92,6 +97,7 @@ def check_options(
         check_input,
         None if device is None else resolve_place(device),
         ranks,
+        None if resume is None else path_of("resume", resume),
     )
 
 

@@ -173,7 +173,7 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
     memory.flat_targets = y.ndim == 1
     if options.check_input:
         first = next(iter(config.layers.values()))
-        check_values(X, y, config.loss, config.n_out, first.input_categories(X.shape[1]))
+        check_values(X, y, config.loss, config.n_out, first.input_categories(X.shape[1]), memory.dtype)
     for metric in options.metrics.values():
         metric.check(config.loss, config.n_out)
     rows, measured = make_rows(config, memory, X, y, like, options)
@@ -183,6 +183,12 @@ def make_plan(config: ModelConfig, memory: Memory, X: Array, y: Array, like: Arr
     for name, layer in config.layers.items():
         if batch_size < layer.least_rows:
             raise ValueError(f"{name}, {layer}, needs batches of at least {layer.least_rows} rows, got {batch_size}")
+    if memory.batch and memory.epoch_of != (rows.n, batch_size):
+        n, size = memory.epoch_of
+        raise ValueError(
+            f"the model was saved in the middle of an epoch of {n} rows in batches of {size}, and cannot go on with "
+            f"{rows.n} rows in batches of {batch_size}; model.put_back(model.snapshot()) forgets what that epoch began"
+        )
     info = fit_info(options.n_epochs, math.ceil(rows.n / batch_size), metrics, options.callbacks)
     if ranks is not None:
         config = config.joined(ranks.comm)
@@ -283,7 +289,7 @@ def given_validation(config: ModelConfig, memory: Memory, options: FitOptions, X
     try:
         check_targets(y, X, config.loss, config.n_out)
         if options.check_input:
-            check_values(X, y, config.loss, config.n_out)
+            check_values(X, y, config.loss, config.n_out, dtype=memory.dtype)
     except ValueError as error:
         raise ValueError(f"validation_data: {error}") from None
     if not more or more[0] is None:

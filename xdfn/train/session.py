@@ -9,6 +9,8 @@ from numbers import Real
 from typing import Protocol
 
 from xdfn.backend import Array, fresh_copy, read
+from xdfn.core.fields import is_own
+from xdfn.core.interrupts import Interrupts
 from xdfn.core.tree import Tree
 from xdfn.nn.layers.base import LayerBase
 from xdfn.train.callbacks.base import Callback, Model
@@ -49,14 +51,18 @@ class Session:
         self.last_good = plan.run.state  # that of the last complete epoch
         self._unpublished: TrainState | None = None  # further than the model shows
         self._begun: list[tuple[str, Callback]] = []
+        self.interrupts = vars(model).get("_fitting") or Interrupts()
 
     # -- what the loop calls --
 
     def begin(self) -> Run:
         """Tell the callbacks that the fit begins; give the run to train."""
-        self.model.stop_training = False
+        # an epoch after which a callback wanted to stop may be the last one before a crash
+        self.model.stop_training = self.memory.stopped and bool(self.memory.callbacks)
+        self.memory.stopped = False
         for name, callback in self.plan.callbacks:
-            callback.on_fit_begin(self.model, self.plan.info)
+            with self._interrupts_of(callback):
+                callback.on_fit_begin(self.model, self.plan.info)
             self._begun.append((name, callback))
             if name in self.memory.callbacks:
                 callback.restore(self.memory.callbacks[name])
@@ -70,11 +76,15 @@ class Session:
     def keep(self, state: TrainState) -> None:
         self.last_good = state
 
+    def next_batch(self) -> int:
+        return min(callback._next_batch() for callback in self.callbacks if callback.by_batch)
+
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None:
         self._unpublished = state
         for callback in self.callbacks:
             if callback.by_batch:
-                callback.on_batch_end(self.model, state.batch, n_batches, _reader(loss))
+                with self._interrupts_of(callback):
+                    callback.on_batch_end(self.model, state.batch, n_batches, _reader(loss))
         self._unpublished = None
 
     def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
@@ -85,12 +95,31 @@ class Session:
         self.keep(state)
         self.epochs_left, self.epochs_done = self.epochs_left - 1, self.epochs_done + 1
         _record(self.model.history, values)
+        if not self.callbacks:
+            self.agree()
+            return None
         if self.may_change_model:
             self.publish()
-        for callback in self.callbacks:
-            callback.on_epoch_end(self.model, dict(values))
+        self._tell(values)
         self.agree()
         return self._begin_epoch() if self.wants_epoch() else self._changed_run()
+
+    def _tell(self, values: dict[str, float]) -> None:
+        """Tell the callbacks of an epoch: the library's own even if a user's is interrupted, for they count epochs."""
+        interrupt: KeyboardInterrupt | None = None
+        for callback in self.callbacks:
+            if interrupt is None or is_own(type(callback)):
+                try:
+                    with self._interrupts_of(callback):
+                        callback.on_epoch_end(self.model, dict(values))
+                except KeyboardInterrupt as error:
+                    interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _interrupts_of(self, callback: Callback) -> contextlib.AbstractContextManager[None]:
+        """A user's callback may be interrupted."""
+        return contextlib.nullcontext() if is_own(type(callback)) else self.interrupts.allowed
 
     def agree(self) -> None:
         """After the callbacks of an epoch. Ranks that train together tell each other how they stand."""
@@ -101,7 +130,11 @@ class Session:
         """Show in the model what training has come to; training goes on with arrays of its own."""
         state, self._unpublished = self._unpublished, None
         if state is not None:
-            self.memory.unpack(self.run.step, fresh_copy(state), self.layers)
+            self._unpack(fresh_copy(state))
+
+    def _unpack(self, state: TrainState) -> None:
+        self.memory.unpack(self.run.step, state, self.layers)
+        self.memory.epoch_of = (self.run.rows.n, self.run.batch_size) if state.batch else ()
 
     @property
     def learning_rate(self) -> float:
@@ -114,13 +147,15 @@ class Session:
     def finish(self) -> None:
         """Give the model the last good state."""
         self._unpublished = None
-        self.memory.unpack(self.run.step, self.last_good, self.layers)
+        self._unpack(self.last_good)
 
     def end(self, complete: bool) -> None:
         """Tell the callbacks that it is over."""
-        with contextlib.ExitStack() as stack:  # all of them, even if one fails
-            for _, callback in reversed(self._begun):
-                stack.callback(callback.on_fit_end, self.model, complete)
+        with contextlib.ExitStack() as stack:  # all of them, even if one fails; what is called first comes last
+            for late in (True, False):
+                for _, callback in self._begun:
+                    if callback.late == late:
+                        stack.callback(callback.on_fit_end, self.model, complete)
 
     # -- what callbacks do --
 
@@ -129,7 +164,8 @@ class Session:
         values: dict[str, float] = {}
         for callback in self.callbacks:
             if callback.names:
-                given = callback.measure(self.model)
+                with self._interrupts_of(callback):
+                    given = callback.measure(self.model)
                 if set(given) != set(callback.names) or not all(isinstance(v, Real) for v in given.values()):
                     raise ValueError(
                         f"{type(callback).__name__}.measure must give a number for each of {callback.names}, got "
@@ -140,7 +176,8 @@ class Session:
 
     def _begin_epoch(self) -> Run | None:
         for callback in self.callbacks:
-            callback.on_epoch_begin(self.model)
+            with self._interrupts_of(callback):
+                callback.on_epoch_begin(self.model)
         return self._changed_run()
 
     def make_step(self, config: ModelConfig) -> tuple[TrainStep, TrainState]:

@@ -10,7 +10,7 @@ from xdfn.backend import Array, Communicator, place, random, real_dtype, real_na
 from xdfn.train.loop import Run
 from xdfn.train.memory import Memory
 from xdfn.train.options import FitOptions
-from xdfn.train.plan import Configured, ModelConfig, Plan, make_plan
+from xdfn.train.plan import ModelConfig, Plan
 from xdfn.train.ranks import MEMBERS, Ranks, fingerprint
 from xdfn.train.session import FittedModel, Session
 from xdfn.train.state import TrainState
@@ -42,6 +42,9 @@ class SharedSession(Session):
             run = super().begin()
         self._stop_together()
         return run
+
+    def next_batch(self) -> int:
+        return int(self.ranks.comm.broadcast(super().next_batch() if self.ranks.rank == 0 else 1))
 
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None:
         super().on_batch(state, n_batches, self.ranks.sum_of(loss))
@@ -137,14 +140,6 @@ def join(ranks: Ranks | None, config: ModelConfig, memory: Memory, X: Array, y: 
     seed = ranks.comm.broadcast(random.new_seed() if memory.seed is None else memory.seed)
     ranks.compare({"the seed": seed if memory.seed is None else memory.seed})
     memory.seed = seed
-
-
-def plan_together(model: Configured, memory: Memory, X: Array, y: Array, like: Array, options: FitOptions) -> Plan:
-    """The plan of a fit, and the parameters that are still missing; of several ranks all have one, or none."""
-    with agreed(options.ranks):
-        join(options.ranks, model.config(), memory, X, y, options)
-        model.initialize(like)
-        return make_plan(model.config(), memory, X, y, like, options)
 
 
 def open_session(model: FittedModel, memory: Memory, plan: Plan) -> Session:

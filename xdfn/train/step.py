@@ -148,9 +148,22 @@ class TrainStep:
 
     # the loss of an epoch: the sum over its rows, gathered from stretches of equal batches
 
-    def begin_sums(self, state: TrainState) -> TrainState:
-        """The state at the start of a stretch of equal batches, whose losses are summed by themselves."""
-        return state if state.batch == 0 else state.with_sums(self.init_sums(state.sums["loss"].dtype))
+    def begin_sums(self, state: TrainState, begins: bool) -> tuple[dict[str, Array], TrainState]:
+        """The sums before a stretch of equal batches, and the state in which those of the stretch are summed.
+
+        If the stretch does not begin here it goes on from `cut_sums`.
+        """
+        if not begins:
+            sums = dict(state.sums)
+            before = {"loss": sums.pop("before")} if "before" in sums else {}
+            return before, state.with_sums(sums)
+        if state.batch == 0:
+            return {}, state
+        return state.sums, state.with_sums(self.init_sums(state.sums["loss"].dtype))
+
+    def cut_sums(self, state: TrainState, before: dict[str, Array]) -> TrainState:
+        """The state within a stretch, with the sums before it, if there are any: what it takes to go on here."""
+        return state.with_sums({**state.sums, "before": before["loss"]}) if before else state
 
     def add_sums(self, state: TrainState, before: dict[str, Array], size: int, first: bool) -> TrainState:
         """The state with the sum over all rows so far, after a run of batches with `size` rows each."""

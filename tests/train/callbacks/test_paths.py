@@ -14,7 +14,7 @@ from xdfn.train.callbacks.paths import check_folder
         (lambda: EarlyStopping(5), "monitor must be .* got 5"),
         (lambda: EarlyStopping(""), "monitor must be .* got ''"),
         (lambda: setattr(EarlyStopping(), "monitor", None), "monitor must be .* got None"),
-        (lambda: Checkpoint("a.npz", 5), "monitor must be .* got 5"),
+        (lambda: Checkpoint("a.npz", 5), "best must be .* got 5"),
         (lambda: Checkpoint(None), "path must be the name of a file, .* got None"),
         (lambda: Checkpoint(b"a.npz"), "path must be the name of a file, .* got b'a.npz'"),
         (lambda: CSVLog(""), "path must be the name of a file, .* got ''"),
@@ -32,7 +32,7 @@ def test_a_bad_argument_is_named_at_once(make, says):
 def test_paths_and_monitors_that_are_right(tmp_path):
     assert Checkpoint(tmp_path / "a.npz").path == str(tmp_path / "a.npz")
     assert CSVLog(tmp_path / "a.csv").path == str(tmp_path / "a.csv")
-    assert Checkpoint("a.npz").monitor is None
+    assert Checkpoint("a.npz").best is None
 
 
 def test_a_folder_that_is_not_there_and_a_path_that_is_one(tmp_path):

@@ -17,6 +17,8 @@ __all__ = ["Residual"]
 
 V = TypeVar("V")
 
+DEEPEST = 6  # the string of a block quotes those of its layers, and becomes twice as long with each level
+
 
 @layers.register()
 class Residual(LayerBase, traceable=True):
@@ -52,6 +54,8 @@ class Residual(LayerBase, traceable=True):
                 raise ValueError(f"Residual: {name} has an optimizer of its own; give the optimizer to Residual")
             self._names.append(name)
             self.inner += (layer.clone(bare=True),)
+        if depth_of(self) > DEEPEST:
+            raise ValueError(f"Residual: a block within blocks can be {DEEPEST} deep; put blocks one after another")
         self.draws = any(layer.draws for layer in self.inner)
         self.least_rows = max(layer.least_rows for layer in self.inner)
 
@@ -126,3 +130,8 @@ class Residual(LayerBase, traceable=True):
 
     def shown_fields(self) -> dict[str, object]:
         return {**super().shown_fields(), "layers": [layer.spec(omit=("optimizer",)) for layer in self.inner]}
+
+
+def depth_of(layer: LayerBase) -> int:
+    """How many blocks lie in one another: 0 for a layer that is none."""
+    return 1 + max(map(depth_of, layer.inner)) if layer.inner else 0

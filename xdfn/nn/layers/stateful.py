@@ -26,6 +26,7 @@ from xdfn.backend import (
 from xdfn.core.fields import Field, flag
 from xdfn.core.part import Part, closest_override
 from xdfn.core.registry import Spec
+from xdfn.nn.initializers import shapes_only
 from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Drawn, Params, Pulled
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
 from xdfn.optim.base import OptimizerBase, optimizers, resolve_optimizer
@@ -149,7 +150,8 @@ class StatefulLayer(Part):
             They are not what `init` makes for these sizes.
         """
         self.n_in, self.n_out = n_in, n_out
-        params, buffers, expected_out = self.init(random.generator(0, random.WEIGHTS), n_in)
+        with shapes_only():
+            params, buffers, expected_out = self.init(random.generator(0, random.WEIGHTS), n_in)
         expected = {name: value.shape for name, value in {**params, **buffers}.items()}
         got = {name: tuple(value.shape) for name, value in {**self.params, **self.buffers}.items()}
         if got != expected or n_out != expected_out:

@@ -133,6 +133,10 @@ class Callback(Part):
 
     def restore(self, state: State) -> None: ...
 
+    def _next_batch(self) -> int:
+        """After how many batches `on_batch_end` is to be called next, at the latest."""
+        return 1
+
     @property
     def by_batch(self) -> bool:
         """Whether `on_batch_end` is to be called."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from xdfn.core.fields import Field, choice_field, flag
+from xdfn.core.writer import write_whole
 from xdfn.train.callbacks.base import Callback, FitInfo, Model, callbacks
 from xdfn.train.callbacks.paths import check_folder, path_field
 
@@ -55,7 +56,8 @@ class Report(Callback):
 class CSVLog(Callback):
     """Write the values of each epoch as a line of a CSV file, under their names.
 
-    A model's first fit begins the file, its later fits add to it; they must have the same values.
+    A model's first fit begins the file, its later fits add to it; they must have the same values. Lines of epochs that
+    the model has not had, since it goes on from a file of before, are cut off.
 
     Parameters
     ----------
@@ -72,21 +74,28 @@ class CSVLog(Callback):
 
     def on_fit_begin(self, model: Model, info: FitInfo) -> None:
         check_folder("CSVLog", self.path)
-        names, past = ["epoch", *info.values], bool(model.history["loss"])
+        head, past = ",".join(["epoch", *info.values]), len(model.history["loss"])
         file = Path(self.path)
-        lines = file.read_text(encoding="utf-8").splitlines() if past and file.exists() else []
-        if lines and lines[0] != ",".join(names):
-            raise ValueError(
-                f"CSVLog: path {self.path!r} has the columns {lines[0]}, not {','.join(names)}; choose another"
-            )
-        if not lines:
-            file.write_text(",".join(names) + "\n", encoding="utf-8")
+        text = file.read_text(encoding="utf-8") if past and file.exists() else ""
+        first, *lines = text.splitlines(keepends=True) or [f"{head}\n"]
+        if first != f"{head}\n":
+            raise ValueError(f"CSVLog: path {self.path!r} has the columns {first.strip()}, not {head}; choose another")
+        had = [line for line in lines if line.endswith("\n") and 0 < _number(line) <= past]
+        kept = "".join([first, *had])
+        if kept != text:
+            write_whole(self.path, lambda out: out.write(kept.encode()))
 
     def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
         import csv  # only now, since `import xdfn` should be quick
 
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow([len(model.history["loss"]), *values.values()])
+
+
+def _number(line: str) -> int:
+    """The epoch of a line; 0 if it has none."""
+    number = line.partition(",")[0]
+    return int(number) if number.isdecimal() and len(number) < 18 else 0
 
 
 @callbacks.register()

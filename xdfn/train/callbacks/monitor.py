@@ -1,13 +1,16 @@
 """What callbacks that look for the best epoch have in common."""
 
 import math
+from typing import TypeVar, cast
 
 from xdfn.core.fields import Field
 from xdfn.optim.schedules import history_key
-from xdfn.train.callbacks.base import Callback, FitInfo
+from xdfn.train.callbacks.base import Callback, FitInfo, State
 from xdfn.train.metrics.resolve import sign
 
 __all__: list[str] = []
+
+V = TypeVar("V")
 
 
 def monitor_field() -> Field[str]:
@@ -32,6 +35,21 @@ def mode_field() -> Field[str | None]:
         return value
 
     return Field(check)
+
+
+def remembered(state: State, name: str, kind: type[V], default: V) -> V:
+    """What a callback remembers under a name.
+
+    Raises
+    ------
+    ValueError
+        It is of another kind: the file that it comes from was changed.
+    """
+    value = state.get(name, default)
+    whole = kind is float and isinstance(value, int) and abs(value) < 2**63
+    if isinstance(value, bool) or not (whole or isinstance(value, (kind, type(None)))):
+        raise ValueError(f"what is remembered as {name!r} must be a {kind.__name__}, got {value!r:.80}")
+    return cast(V, value)
 
 
 class BestValue:

@@ -10,14 +10,15 @@ __all__: list[str] = []
 
 def path_field() -> Field[str]:
     """A `Field` of the path of a file, as a string."""
+    return Field(path_of)
 
-    def check(name: str, value: object) -> str:
-        path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-        if not isinstance(path, str) or not path:
-            raise ValueError(f"{name} must be the name of a file, a string or a pathlib.Path, got {value!r:.80}")
-        return path
 
-    return Field(check)
+def path_of(name: str, value: object) -> str:
+    """The path of a file, as a string."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise ValueError(f"{name} must be the name of a file, a string or a pathlib.Path, got {value!r:.80}")
+    return path
 
 
 def check_folder(who: str, path: str) -> None:

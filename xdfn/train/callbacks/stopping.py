@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from xdfn.core.fields import Field, flag, integer, number_field
 from xdfn.train.callbacks.base import Callback, FitInfo, Model, State, callbacks
-from xdfn.train.callbacks.monitor import BestValue, mode_field, monitor_field
+from xdfn.train.callbacks.monitor import BestValue, mode_field, monitor_field, remembered
 
 __all__ = ["EarlyStopping"]
 
@@ -84,5 +84,5 @@ class EarlyStopping(Callback):
         return {"best": self._value.best, "wait": self._wait, "kept": self._kept}
 
     def restore(self, state: State) -> None:
-        self._value.best = state.get("best")
-        self._wait, self._kept = state.get("wait", 0), state.get("kept", {})
+        self._value.best = remembered(state, "best", float, None)
+        self._wait, self._kept = remembered(state, "wait", int, 0), remembered(state, "kept", dict, {})

@@ -1,12 +1,16 @@
 import copy
 import json
+import os
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
 from parts import OPTIMIZERS
 
-from xdfn import DFN, SGD, ActivationBase, Adam, Dropout, FullyConnected, register
+from xdfn import DFN, SGD, ActivationBase, Adam, Dropout, FullyConnected, Maxout, Residual, register
 from xdfn.backend import place
+from xdfn.nn.initializers import initializers
 
 
 @pytest.fixture
@@ -163,7 +167,7 @@ def test_a_file_that_was_changed_is_refused(rows, tmp_path):
     meta = json.loads(good["xdfn.json"].tobytes())
 
     def attempt(change_meta=None, **arrays):
-        changed = copy.deepcopy(meta)
+        changed = {k: v for k, v in copy.deepcopy(meta).items() if k not in ("sha256", "arrays")}  # as files of before
         (change_meta or (lambda _: None))(changed)
         kept = {k: v for k, v in {**good, **arrays}.items() if v is not None}
         kept["xdfn.json"] = np.frombuffer(json.dumps(changed).encode(), np.uint8)
@@ -179,5 +183,122 @@ def test_a_file_that_was_changed_is_refused(rows, tmp_path):
         lambda: attempt(**{"params/FC1/W": None}),
         lambda: attempt(**{"params/FC1/W": np.ones((1, 8))}),
     ):
-        with pytest.raises(ValueError, match=r"damaged|expected a name|expected arrays"):
+        with pytest.raises(ValueError, match=r"bad\.npz' was changed since xdfn wrote it, or is damaged"):
             change()
+
+
+# -- loading draws nothing, and takes no more than the file holds --
+
+
+@pytest.mark.parametrize("init_w", ["orthogonal", "he_normal"])
+def test_loading_draws_nothing(rows, tmp_path, monkeypatch, init_w):
+    layers = [FullyConnected(8, "tanh", init_w), Maxout(6, 2, init_w), Residual([FullyConnected(6, "relu", init_w)])]
+    m = DFN(layers=[*layers, FullyConnected(3, "affine", init_w)], seed=0).fit(*rows, 1, 32, verbose=None)
+    m.save(tmp_path / "m.npz")
+
+    def draw(self, rng, shape):
+        raise AssertionError
+
+    for cls in initializers.classes:
+        monkeypatch.setattr(cls, "draw", draw)
+    np.testing.assert_array_equal(DFN.load(tmp_path / "m.npz").predict_proba(rows[0]), m.predict_proba(rows[0]))
+
+
+def changed(path, change):
+    """The file with its text changed, as one would who knows how."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = json.loads(arrays.pop("xdfn.json").tobytes())
+    del meta["sha256"], meta["arrays"]
+    change(meta, arrays)
+    np.savez(path, **{"xdfn.json": np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays})
+
+
+def enlarge(meta, arrays):
+    meta["layers"]["FC1"] = "FullyConnected(n_out=20000, acti_fn='Tanh', init_w='orthogonal')"
+    meta["sizes"]["FC1"] = [20000, 20000]
+
+
+def pieces(meta, arrays):
+    meta["layers"]["FC1"] = "Maxout(n_out=6, n_pieces=1000000000)"
+
+
+def chain(meta, arrays):
+    arrays["params/FC2/W"] = np.ones((5, 3))
+    meta["sizes"]["FC2"] = [5, 3]
+
+
+def infinite(meta, arrays):
+    arrays["averages/FC1/W"] = np.full((4, 8), np.inf)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (enlarge, "FullyConnected: n_out: expected at most"),
+        (pieces, "Maxout: n_pieces: expected at most"),
+        (chain, "sizes: FC2: expected 8 inputs, got"),
+        (infinite, "averages/FC1/W: expected finite numbers, got 'NaN or infinity'"),
+        (lambda meta, arrays: meta["state"].update(_real="float16"), "dtype: expected float32"),
+        (lambda meta, arrays: meta["state"].update(_real="float32"), "expected float32, got 'float64'"),
+        (lambda meta, arrays: meta["state"].update(_step=-1), "step: expected a count, got -1"),
+        (lambda meta, arrays: meta["state"].update(_epoch=2**70), "epoch: expected a count, got"),
+        (lambda meta, arrays: meta["state"].update(_since=None), "since: expected layers, got None"),
+        (lambda meta, arrays: meta.update(history={"loss": "abc"}), "history: loss: expected a list of numbers"),
+        (lambda meta, arrays: meta.update(history={}), "history: expected a loss"),
+        (lambda meta, arrays: meta.update(history={"loss": [1.0], "a": []}), "history: expected as many values"),
+        (lambda meta, arrays: meta["sizes"].pop("FC1"), "sizes: expected all layers or none"),
+        (lambda meta, arrays: meta["sizes"].update(FC1=[0, 8]), "sizes: FC1: expected two counts"),
+        (lambda meta, arrays: meta["sizes"].update(FC1=[10**12, 8]), "sizes: FC1: expected two counts"),
+        (lambda meta, arrays: meta["given"].update(hidden_dims_1=10**400), "hidden_dims_1: expected a count"),
+        (lambda meta, arrays: meta.update(frozen=[99]), "frozen: expected numbers below"),
+        (lambda meta, arrays: arrays.update({"slots/FC1/W/m": np.ones((8, 4))}), "slots/FC1/W/m: expected shape"),
+        (lambda meta, arrays: arrays.update({"params/FC1/W": np.ones((4, 8), int)}), "params/FC1/W: expected float64"),
+        (lambda meta, arrays: arrays.pop("params/FC2/b"), "expected one named 'params/FC2/b'"),
+    ],
+)  # fmt: skip
+def test_a_hostile_file_is_refused_before_anything_is_made_of_it(data, tmp_path, change, said):
+    m = DFN(layers=list(model().layers.values()), optimizer="adam(lr=0.01)", ema=0.9, seed=1)
+    m.fit(*data, 1, 16, verbose=None).save(tmp_path / "m.npz")
+    changed(tmp_path / "m.npz", change)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=re.escape(said)) as error:
+        DFN.load(tmp_path / "m.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "m.npz' was changed since xdfn wrote it, or is damaged" in str(error.value)
+    assert peak < 3 * (tmp_path / "m.npz").stat().st_size + 20_000_000
+
+
+def test_a_changed_text_is_told_by_its_checksum(data, tmp_path):
+    model().fit(*data, 1, 16, verbose=None).save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        arrays = dict(file)
+    meta = json.loads(arrays.pop("xdfn.json").tobytes())
+    meta["state"]["_seed"] += 1
+    np.savez(tmp_path / "m.npz", **{"xdfn.json": np.frombuffer(json.dumps(meta).encode(), np.uint8), **arrays})
+    with pytest.raises(ValueError, match="the text: expected the one that its checksum is of"):
+        DFN.load(tmp_path / "m.npz")
+
+
+def test_arrays_that_are_not_needed_are_refused(data, tmp_path):
+    """They are all listed in the text."""
+    model().fit(*data, 1, 16, verbose=None).save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as file:
+        np.savez(tmp_path / "n.npz", **file, more=np.zeros(10))
+    with pytest.raises(ValueError, match="array 'more': expected None"):
+        DFN.load(tmp_path / "n.npz")
+
+
+def test_errors_of_the_operating_system_stay_so(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        DFN.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        DFN.load(tmp_path / "none.safetensors")
+
+
+def test_paths_of_bytes(data, tmp_path):
+    m = model().fit(*data, 1, 16, verbose=None)
+    path = os.fsencode(tmp_path / "m.npz")
+    m.save(path)
+    assert DFN.load(path).history == m.history
