@@ -5,7 +5,7 @@ arrays under their names.
 import json
 import zlib
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def _package() -> "ModuleType":
     except ImportError as error:
         advice = 'pip install safetensors, or in the checkout of xdfn pip install ".[safetensors]"'
         raise ModuleNotFoundError(f"a .safetensors file needs the package safetensors: {advice} ({error})") from error
-    return safetensors
+    return cast("ModuleType", safetensors)
 
 
 def write(file: IO[bytes], arrays: Mapping[str, Host], text: str) -> None:
