@@ -2,10 +2,11 @@
 arrays under their names.
 """
 
+import importlib
 import json
 import zlib
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,11 +32,11 @@ class Entry(NamedTuple):
 
 def _package() -> "ModuleType":
     try:
-        import safetensors.numpy
+        importlib.import_module("safetensors.numpy")
+        return importlib.import_module("safetensors")
     except ImportError as error:
         advice = 'pip install safetensors, or in the checkout of xdfn pip install ".[safetensors]"'
         raise ModuleNotFoundError(f"a .safetensors file needs the package safetensors: {advice} ({error})") from error
-    return cast("ModuleType", safetensors)
 
 
 def write(file: IO[bytes], arrays: Mapping[str, Host], text: str) -> None:
