@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -78,19 +79,29 @@ def start(path, log, shown):
     child = os.fork()
     if child:
         return child
+    failed = True
     try:
         X, y = data()
         callbacks = [CSVLog(log), EarlyStopping("val_loss", patience=4), Checkpoint(path, every="2 batches")]
         model = everything().fit(X, y, 12, **FIT, callbacks=callbacks, resume=path)
         model.save(shown)
+        failed = False
+    except Exception:
+        traceback.print_exc()
     finally:
-        os._exit(0)
+        os._exit(failed)
+
+
+def wait(child):
+    """The end of a run, which was killed or went well."""
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
 
 
 def kill(folder, kills, seed):
     path, log, shown = (str(folder / name) for name in ("m.npz", "log.csv", "shown.npz"))
     begin = time.perf_counter()
-    os.waitpid(start(path, log, shown), 0)
+    wait(start(path, log, shown))
     length = time.perf_counter() - begin
     whole, lines = bits(DFN.load(shown)), text_of(log)
     assert lines.count("\n") == 1 + len(whole[1]["loss"])
@@ -106,7 +117,7 @@ def kill(folder, kills, seed):
             if done < kills and not os.path.exists(shown):
                 os.kill(child, signal.SIGKILL)
                 done += 1
-            os.waitpid(child, 0)
+            wait(child)
             if os.path.exists(path):
                 DFN.load(path)  # whole, whenever it was killed
         assert bits(DFN.load(shown)) == whole, f"seed {seed}, trial {trials}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kills import FIT, bits, data, everything, text_of
 
-from xdfn import DFN, Callback, Checkpoint, CSVLog, EarlyStopping
+from xdfn import DFN, Callback, Checkpoint, CSVLog, EarlyStopping, FullyConnected
 
 
 class Stop(Exception):
@@ -139,6 +139,10 @@ def test_what_is_not_the_same_run_is_refused(tmp_path):
     assert not other.is_initialized
     with pytest.raises(ValueError, match="its seed is 0, expected 1"):
         everything(seed=1).fit(X, y, 1, **FIT, resume=path)
+    same = DFN(layers=[FullyConnected(4)], optimizer="adam", seed=0)
+    same.fit(X, y, 1, verbose=None, resume=str(tmp_path / "n.npz"), batch_size=16)
+    with pytest.raises(ValueError, match="its optimizer of FC1 is Adam, expected SGD"):
+        DFN(layers=[FullyConnected(4)], seed=0).fit(X, y, 2, 16, None, resume=str(tmp_path / "n.npz"))
     with pytest.raises(ValueError, match="resume must be the name of a file"):
         other.fit(X, y, 1, resume=5)
 

@@ -114,7 +114,12 @@ class Fitting(Portable, Configured):
         if not os.path.exists(there):
             return options
         saved = checkpoint.load(path, place(like))
-        mine, theirs = described(self.given(), self._layers, self.loss), described(*saved[:3])
+        layers = self.config().layers
+        mine, theirs = described(self.given(), layers, self.loss), described(*saved[:3])
+        for name, layer in saved.layers.items():
+            if layer.params and name in layers:
+                mine[f"optimizer of {name}"] = type(layers[name].optimizer).__name__
+                theirs[f"optimizer of {name}"] = type(layer.optimizer).__name__
         for name in mine | theirs:
             if mine.get(name) != theirs.get(name):
                 raise ValueError(

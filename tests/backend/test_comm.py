@@ -7,7 +7,9 @@ from xdfn.backend import broadcast_by_sum, gather_texts, record, summed
 
 def test_the_sum_over_ranks(backend):
     x = np.arange(6.0).reshape(2, 3)
-    for total in together(3, lambda comm: summed(backend.array(x * (comm.rank + 1)), comm)):
+    if "jax" in backend.value:
+        pytest.skip("arrays of JAX are never written in place; fit refuses them")
+    for total in together(3, lambda comm: summed(backend.array(x * (comm.rank + 1)) * 1.0, comm)):
         np.testing.assert_array_equal(backend.numpy(total), 6 * x)
 
 

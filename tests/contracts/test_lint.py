@@ -26,7 +26,7 @@ CREATING = {"zeros", "ones", "empty", "full", "arange", "linspace", "eye"}
 READING = {
     "train/checks.py": {"_advice", "_check_values", "_complaint", "_complaint_of", "_numbering", "check_weights"},
     "nn/targets.py": {"_of_floats"},  # for the text of an error
-    "train/loop.py": {"end_of_epoch"},
+    "train/loop.py": {"end_of_epoch", "require_finite"},
     "train/options.py": {"device_template"},  # of NumPy's own arrays
     "train/plan.py": {"class_numbers"},
     "train/session.py": {"_reader"},  # if a callback asks

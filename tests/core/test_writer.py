@@ -188,3 +188,7 @@ def test_where_one_cannot_write(tmp_path):
         write_whole(tmp_path / "none" / "m.npz", lambda file: None)
     with pytest.raises(IsADirectoryError, match="is a folder"):
         write_whole(tmp_path, lambda file: None)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match="is no file but a device or a pipe"):
+            write_whole(tmp_path / "pipe", lambda file: None)

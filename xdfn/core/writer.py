@@ -81,6 +81,8 @@ def write_whole(
         raise FileNotFoundError(f"the folder of {os.fsdecode(path)!r} does not exist; make it first")
     if target.is_dir():
         raise IsADirectoryError(f"{os.fsdecode(path)!r} is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{os.fsdecode(path)!r} is no file but a device or a pipe, which a file cannot take the place of")
     folder, prefix = os.fspath(target.parent), f".{target.name[:100]}."
     file, temporary = disk.create(folder, prefix, _SUFFIX)
     try:
