@@ -2,8 +2,10 @@
 within an epoch; at its end one read brings the loss, the values of a validation, and whether all parameters are finite.
 """
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -154,13 +156,13 @@ def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, floa
     xp, loss = step.place.xp, state.sums["loss"]
     if run.ranks is not None:
         loss = run.ranks.sum_of(loss)
-    totals = [loss, *map(xp.sum, all_kept(state))]
+    total = functools.reduce(operator.add, map(xp.sum, all_kept(state)))  # finite if all of them are, and few crossings
     measured = []
     if run.evaluation is not None:
         params = step.segments.unpack(state.answering)
         measured = [run.evaluation.run(step.network, params, state.buffers, step.place, loss.dtype)]
-    (loss_sum, *rest), *numbers = read(totals, *measured)
-    if not all(map(math.isfinite, (loss_sum, *rest))):
+    (loss_sum, kept_sum), *numbers = read([loss, total], *measured)
+    if not (math.isfinite(loss_sum) and math.isfinite(kept_sum)):
         require_finite(state, loss_sum, loss_sum / run.rows.n)
     values = {"loss": loss_sum / run.rows.n}
     if run.evaluation is not None:
