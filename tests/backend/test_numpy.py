@@ -19,6 +19,8 @@ def test_numpys_short_ways_are_numpys(rng):
         ("reshape", (x, (7, -1)), {}),
         ("astype", (x, np.float64), {}),
         ("exp", (x,), {}),
+        ("zeros_like", (x,), {}),
+        ("zeros_like", (x,), {"dtype": np.float64}),
         ("round", (4 * x,), {}),
     ]:
         ours, theirs = getattr(_numpy, name)(*args, **kwargs), getattr(np, name)(*args, **kwargs)

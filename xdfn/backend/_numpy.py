@@ -62,6 +62,13 @@ def with_rows_together(x: Host) -> Host:
     return np.ascontiguousarray(x) if apart and not in_file else x
 
 
+def zeros_like(x: Host, dtype: "DTypeLike | None" = None) -> Host:
+    if type(x) is np.ndarray:  # from pages that are zero already and not touched before they are used
+        return np.zeros(x.shape, x.dtype if dtype is None else dtype)
+    zeros: Host = np.zeros_like(x, dtype=dtype)
+    return zeros
+
+
 def reshape(x: Host, shape: tuple[int, ...], copy: bool | None = None) -> Host:
     return x.reshape(shape) if copy is None else x.reshape(shape, copy=copy)
 
