@@ -133,6 +133,7 @@ CLASSES = {"Accuracy": "accuracy", "Top": "top_k(k=2)", "BalancedAccuracy": "bal
 CLASSES |= {"TopKAccuracy": "top_k(k=1)", "Precision": "precision", "Recall": "recall", "F1": "f1"}
 NUMBERS = {"MeanSquaredError": "mse", "RootMeanSquaredError": "rmse", "MeanAbsoluteError": "mae", "R2": "r2"}
 STOP = "EarlyStopping(monitor='val_loss', patience=4)"
+HALF = "Checkpoint(path='model.npz', every='2 batches')"  # the last of these in the middle of an epoch
 KEEP = "Checkpoint(path='model.npz', best='val_loss')"
 HELD_OUT = {"validation_fraction": 0.3}
 
@@ -224,6 +225,7 @@ MODELS = {
     "metrics_numbers": (plain(loss="huber", n_out=2), numbers, 2, {"metrics": NUMBERS, **HELD_OUT}, 2),
     "early_stopping": (plain("momentum(0.3, 0.9)"), classes, 3, {"callbacks": [STOP], "n_epochs": 9, **HELD_OUT}, 0),
     "checkpoint": (plain("momentum(0.3, 0.9)"), classes, 3, {"callbacks": [STOP, KEEP], "n_epochs": 9, **HELD_OUT}, 0),
+    "half_epoch": (plain("adam(0.05)"), classes, 3, {"callbacks": [STOP, HALF], "n_epochs": 9, **HELD_OUT}, 0),
     "notebook": (notebook, one_hot, 3, {}, 2),
     "unfitted": (lambda: DFN(4, 3, optimizer="adam", init_w="he_normal", seed=11), classes, 3, {}, None),
 }
