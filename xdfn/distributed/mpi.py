@@ -62,7 +62,7 @@ def mpi(comm: "Comm | None" = None) -> MPICommunicator:
     """
     try:
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # the second if it finds no MPI
         advice = 'pip install mpi4py mpich, or in the checkout of xdfn pip install ".[mpi]"'
         raise ModuleNotFoundError(f"xdfn.distributed.mpi needs mpi4py and an MPI: {advice} ({error})") from error
     return MPICommunicator(MPI.COMM_WORLD if comm is None else comm)
