@@ -31,13 +31,28 @@ class Seat:
         self.barrier.abort()
 
 
-def together(size, function):
+class BusySeat(Seat):
+    """One whose engine sums beside other work: what was begun is there at the end only."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.parts = []
+
+    def start(self, part):
+        self.parts.append(part)
+
+    def finish(self, vector):
+        while self.parts:
+            self.sum(self.parts.pop(0))
+
+
+def together(size, function, seat=Seat):
     """What function(communicator) gives, or raises, on each of `size` ranks."""
     shared, barrier, results = [None] * size, threading.Barrier(size), [None] * size
 
     def run(rank):
         try:
-            results[rank] = function(Seat(rank, size, shared, barrier))
+            results[rank] = function(seat(rank, size, shared, barrier))
         except BaseException as error:
             results[rank] = error
 

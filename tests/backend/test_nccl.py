@@ -57,7 +57,25 @@ def stand_in(monkeypatch):
     nccl = ModuleType("cupy.cuda.nccl")
     nccl.NCCL_FLOAT32, nccl.NCCL_FLOAT64, nccl.NCCL_SUM = 7, 8, 0
     nccl.NcclCommunicator, nccl.get_unique_id = Communicator, lambda: (1, 2, 3)
-    cuda = SimpleNamespace(Device=Device, get_current_stream=lambda: SimpleNamespace(ptr=42), nccl=nccl)
+
+    class Stream(contextlib.AbstractContextManager):
+        def __init__(self, ptr=43, non_blocking=False):
+            self.ptr = ptr
+
+        def __enter__(self):
+            streams.append(self)
+
+        def __exit__(self, *error):
+            streams.pop()
+
+        def record(self):
+            return f"event of {self.ptr}"
+
+        def wait_event(self, event):
+            calls.append((self.ptr, "waits for", event))
+
+    streams = [Stream(42)]
+    cuda = SimpleNamespace(Device=Device, Stream=Stream, get_current_stream=lambda: streams[-1], nccl=nccl)
     cupy = ModuleType("cupy")
     cupy.asarray, cupy.cuda = asarray, cuda
     monkeypatch.setitem(sys.modules, "cupy", cupy)
@@ -75,6 +93,17 @@ def test_sums_go_to_nccl_in_place_on_the_current_stream(calls):
         comm.sum(x)
         assert calls.made[-1] == ("allReduce", True, 10, kind, 0, 42)
         assert (x.values == 2).all()
+
+
+def test_sums_beside_the_backward_pass_wait_for_what_they_sum_and_are_waited_for(calls):
+    comm, x = NCCLCommunicator(1, 4, new_id(), 3), calls.asarray(np.ones(5, "f4"))
+    comm.start(x)
+    comm.finish(x)
+    assert calls.made[1:] == [
+        (43, "waits for", "event of 42"),
+        ("allReduce", True, 5, 7, 0, 43),
+        (42, "waits for", "event of 43"),
+    ]
 
 
 def test_arrays_of_the_host_go_there_and_back(calls):

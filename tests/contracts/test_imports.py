@@ -32,12 +32,14 @@ FLOORS = [
     "datasets",
     "model",
     "distributed",
+    "dask",
     "plotting",
     "sklearn",
     "__init__",
 ]
 FILES = sorted(PACKAGE.rglob("*.py"))
 OPTIONAL = {"cupy", "torch", "jax", "jaxlib", "array_api_strict", "matplotlib", "pooch", "tqdm", "sklearn", "scipy"}
+OPTIONAL |= {"dask", "distributed", "xgboost", "pandas"}
 NAMES = set((Path(__file__).parent / "public_names.txt").read_text().split())  # those of 0.1.0, for ever
 PARTS = {cls.__name__ for registry in REGISTRIES for cls in registry.classes if cls.__module__.startswith("xdfn.")}
 
@@ -102,10 +104,12 @@ def test_only_the_backend_knows_a_library(path):
         assert not named & {"array_api_compat", "cupy", "torch", "jax", "array_api_strict"}
     assert floor(path) == "distributed" or "mpi4py" not in named
     optional = {module.split(".")[0] for module, top in imports(path) if top} & OPTIONAL
-    if floor(path) == "sklearn":  # the one package that knows scikit-learn, and what that brings
+    if floor(path) == "dask":  # the one package that knows Dask
+        assert optional <= {"dask", "distributed"}
+    elif floor(path) == "sklearn":  # the one package that knows scikit-learn, and what that brings
         assert optional <= {"sklearn", "scipy"}
     else:
-        assert not named & {"sklearn", "scipy"}
+        assert not named & {"sklearn", "scipy", "dask", "distributed", "xgboost"}
         assert optional == ({"matplotlib"} if floor(path) == "plotting" and path.name != "__init__.py" else set())
 
 

@@ -48,6 +48,8 @@ def test_ranks_with_rows_of_their_own_fill_every_batch(counts, batch_size):
             upto, taken[ranks.rank] = upto + mine, begin + mine
         assert upto == stop - start
     assert taken == counts
+    ends = [[stretch[:2] for stretch in equal_batches(n, batch_size, ranks)] for ranks in team]
+    assert all(of_rank == ends[0] for of_rank in ends)  # all come to the same places together
     for ranks in team:  # each stretch is of batches in which the rank's rows have one place
         for start, stop, shape in equal_batches(n, batch_size, ranks):
             size = min(batch_size, stop - start)

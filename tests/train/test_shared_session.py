@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from crew import together
+from crew import BusySeat, together
 
-from xdfn import DFN, BatchNorm, Callback, Dropout, FullyConnected, FunctionMetric, GaussianNoise, Residual
+from xdfn import DFN, BatchNorm, Callback, Checkpoint, Dropout, FullyConnected, FunctionMetric, GaussianNoise, Residual
 from xdfn.backend import random
+from xdfn.train import update
 from xdfn.train.data import Resident
 
 N = 203
@@ -177,6 +178,27 @@ def test_each_rank_measures_its_own_rows():
         assert model.history["val_loss"][-1] == pytest.approx(model.evaluate(X, y, metric="loss"), rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["many parameters", "momentum, schedule", "penalties", "frozen"])
+def test_sums_that_overlap_the_backward_pass(backend, name, monkeypatch):
+    if backend.value not in WRITES:
+        pytest.skip("JAX compiles whole runs of steps")
+    monkeypatch.setattr(update, "BUCKET", 20)
+    X, y = map(backend.array, data())
+    model, fit = network(name)
+    one, sums = model.fit(X, y, **fit), []
+
+    def run(comm):
+        trained = network(name)[0].fit(X, y, comm=comm, **fit)
+        sums.append(comm.sums)
+        return trained
+
+    for other in together(2, run, BusySeat):
+        assert_one_network(one, other, backend)
+    together(2, run)
+    if backend.value in WRITES - {"array-api-strict", "array-api-strictest"}:  # which write into given arrays
+        assert sums[0] > sums[-1]  # by buckets
+
+
 def test_what_must_see_all_rows_is_measured_by_each():
     X, y = data()
     metric = {"most": FunctionMetric(lambda y_true, y_pred: float((y_true == y_pred).mean()))}
@@ -299,6 +321,23 @@ def test_the_first_rank_alone_prints_and_saves(capsys, tmp_path):
     one.fit(X, y, 2, 16, verbose=None)
     for model in resumed:
         np.testing.assert_allclose(model.layers["FC1"].params["W"], one.layers["FC1"].params["W"], atol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_ranks_with_rows_of_their_own_come_to_a_batch_together(every, tmp_path):
+    """However unevenly their rows fall on the batches, as 31, 71 and 101 of 203 do on batches of 16."""
+    X, y = data()
+    rows = [slice(0, 31), slice(31, 102), slice(102, 203)]
+
+    def run(comm, **more):
+        mine = rows[comm.rank]
+        return network("adam")[0].fit(X[mine], y[mine], 3, 16, None, comm=comm, rows="own", **more)
+
+    callbacks = [Checkpoint(tmp_path / "model.npz", every=every)]
+    expected, models = together(3, run), together(3, lambda comm: run(comm, callbacks=callbacks))
+    for one, model in zip(expected, models, strict=True):
+        assert model.history == one.history
+        np.testing.assert_array_equal(model.layers["FC1"].params["W"], one.layers["FC1"].params["W"])
 
 
 def test_divergence_is_told_by_all():

@@ -14,8 +14,9 @@ Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B)
 Operations   sign, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
              bias_activation, activation_pullback.  with_rows_together: X as batches want it
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
-Ranks        Communicator: joins processes that train together.  summed: the sum over all of them.  gather_texts,
-             broadcast_by_sum: what else sums alone can do.  NCCLCommunicator, new_id: those of NCCL
+Ranks        Communicator: joins processes that train together.  summed: the sum over all of them.  overlaps,
+             start_sum, finish_sums: beside other work.  gather_texts, broadcast_by_sum: what else sums alone can do.
+              NCCLCommunicator, new_id: those of NCCL
 Randomness   xdfn.backend.random
 
 To add a library: a line in `place._IMPORTS` and, if it can do more than the standard, one in `place._TRAITS`.
@@ -26,7 +27,15 @@ from xdfn.backend._nccl import NCCLCommunicator, new_id
 from xdfn.backend._numpy import take_into, with_rows_together
 from xdfn.backend._recorder import Replay, UnrecordedError, record
 from xdfn.backend.array import Array, DType, Foreign, Host, Namespace
-from xdfn.backend.comm import Communicator, broadcast_by_sum, gather_texts, summed
+from xdfn.backend.comm import (
+    Communicator,
+    broadcast_by_sum,
+    finish_sums,
+    gather_texts,
+    overlaps,
+    start_sum,
+    summed,
+)
 from xdfn.backend.convert import ArrayLike, as_array
 from xdfn.backend.ops import (
     Gradient,
@@ -106,6 +115,7 @@ __all__ = [
     "divide",
     "elementwise",
     "eps",
+    "finish_sums",
     "fresh_copy",
     "function_name",
     "gather_texts",
@@ -115,6 +125,7 @@ __all__ = [
     "namespace",
     "new_id",
     "ones_row",
+    "overlaps",
     "place",
     "product",
     "put",
@@ -130,6 +141,7 @@ __all__ = [
     "scan",
     "sigmoid",
     "sign",
+    "start_sum",
     "stream_rows",
     "subtract",
     "summed",

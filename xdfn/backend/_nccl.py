@@ -36,6 +36,7 @@ class NCCLCommunicator:
         self._gpu = self._cupy.cuda.Device(device)
         with self._gpu:
             self._nccl = nccl.NcclCommunicator(size, unique_id, rank)
+            self._beside = self._cupy.cuda.Stream(non_blocking=True)  # for sums that overlap the backward pass
 
     def sum(self, x: Array) -> None:
         """Put the sum over all ranks in place of x, on the current stream; an array of NumPy goes there and back."""
@@ -46,6 +47,16 @@ class NCCLCommunicator:
                 x[...] = there.get()
         else:
             self._sum(x)
+
+    def start(self, part: Array) -> None:
+        """Begin the sum of a part of a vector, beside the current stream, as soon as that has computed it."""
+        self._beside.wait_event(self._cupy.cuda.get_current_stream().record())
+        with self._beside:
+            self._sum(part)
+
+    def finish(self, vector: Array) -> None:
+        """Let the current stream wait for all sums that were begun."""
+        self._cupy.cuda.get_current_stream().wait_event(self._beside.record())
 
     def _sum(self, x: Any) -> None:  # mypy does not know CuPy
         stream = self._cupy.cuda.get_current_stream().ptr

@@ -3,6 +3,7 @@ engine such as MPI or NCCL.
 """
 
 import json
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +18,9 @@ class Communicator(Protocol):
     """What joins the ranks; an object with these four members is one.
 
     An engine that has it gives ``abort(message)`` too, which ends all ranks: an error that one rank alone has in the
-    middle of an epoch would leave the others waiting.
+    middle of an epoch would leave the others waiting. One that sums while other things are computed gives
+    ``start(part)``, which begins the sum of a part of a vector, and ``finish(vector)``, after which those of all its
+    parts are in their places.
 
     Attributes
     ----------
@@ -43,11 +46,30 @@ class Communicator(Protocol):
 
 def summed(x: Array, comm: Communicator) -> Array:
     """The sum of x over all ranks. Consumes x."""
-    if isinstance(x, np.ndarray):
-        call_in_place(comm.sum, x)  # it may be a recorded array
-    else:
-        comm.sum(x)
+    _call(comm.sum, x)
     return x
+
+
+def overlaps(comm: Communicator) -> bool:
+    """Whether sums go on while other things are computed."""
+    return hasattr(comm, "start") and hasattr(comm, "finish")
+
+
+def start_sum(part: Array, comm: Communicator) -> None:
+    """Begin the sum of a contiguous part of a vector, for a communicator that `overlaps`."""
+    _call(comm.start, part)  # type: ignore[attr-defined]
+
+
+def finish_sums(vector: Array, comm: Communicator) -> None:
+    """Let what follows wait for the sums of all parts of the vector."""
+    _call(comm.finish, vector)  # type: ignore[attr-defined]
+
+
+def _call(function: Callable[[Array], None], x: Array) -> None:
+    if isinstance(x, np.ndarray):
+        call_in_place(function, x)  # it may be a recorded array
+    else:
+        function(x)
 
 
 def gather_texts(comm: Communicator, text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """MPI through mpi4py: ``mpiexec -n 4 python -m mpi4py train.py``."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -66,3 +67,18 @@ def mpi(comm: "Comm | None" = None) -> MPICommunicator:
         advice = 'pip install mpi4py mpich, or in the checkout of xdfn pip install ".[mpi]"'
         raise ModuleNotFoundError(f"xdfn.distributed.mpi needs mpi4py and an MPI: {advice} ({error})") from error
     return MPICommunicator(MPI.COMM_WORLD if comm is None else comm)
+
+
+def world_rank() -> int | None:
+    """This process's number among those that MPI has started; None if it has started none."""
+    module = sys.modules.get("mpi4py.MPI")
+    if module is None or not module.Is_initialized() or module.COMM_WORLD.Get_size() == 1:
+        return None
+    return int(module.COMM_WORLD.Get_rank())
+
+
+def mpi_of(ranks: Sequence[int]) -> MPICommunicator:
+    """What joins those of the processes that have these numbers; each of them must call it."""
+    from mpi4py import MPI
+
+    return MPICommunicator(MPI.COMM_WORLD.Create_group(MPI.COMM_WORLD.Get_group().Incl(list(ranks))))

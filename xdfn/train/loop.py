@@ -130,7 +130,8 @@ def epochs(run: Run, listener: Listener) -> Run | None:
 def equal_batches(n: int, batch_size: int, ranks: Ranks | None = None) -> Iterator[tuple[int, int, BatchShape]]:
     """(start, stop, shape) of stretches of equal batches: all full ones, then the short last one.
 
-    Of ranks that have rows of their own, each stretch is of batches in which this rank's rows have the same place.
+    Of ranks that have rows of their own, each stretch is of batches in which the rows of each have the same place; so
+    all ranks come to the ends of stretches together.
     """
     full = n - n % batch_size
     for start, stop in [(a, b) for a, b in ((0, full), (full, n)) if a < b]:
@@ -139,10 +140,10 @@ def equal_batches(n: int, batch_size: int, ranks: Ranks | None = None) -> Iterat
         if ranks is None:
             yield start, stop, shape
             continue
-        batches = [(at, ranks.share(at, at + size)) for at in range(start, stop, size)]
-        for (first, _), alike in itertools.groupby(batches, lambda batch: batch[1][:2]):
+        batches = [(at, ranks.sizes(at, at + size)) for at in range(start, stop, size)]
+        for sizes, alike in itertools.groupby(batches, operator.itemgetter(1)):
             begin, *_, end = [at for at, _ in alike] * 2
-            yield begin, end + size, shape._replace(rows=(first, size))
+            yield begin, end + size, shape._replace(rows=(sum(sizes[: ranks.rank]), size))
 
 
 def end_of_epoch(run: Run, step: TrainStep, state: TrainState) -> dict[str, float]:

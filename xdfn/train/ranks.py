@@ -4,6 +4,7 @@ the parameters move. So all of them hold the same parameters, bit by bit, and ar
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -159,14 +160,21 @@ class Ranks:
         """This rank's rows of the batch from start to stop: the first one's place in it, how many, the first one's
         place among the rows of the epoch, or of the rank if it has rows of its own.
         """
+        sizes, first = self.sizes(start, stop), sum(self.sizes(start, stop)[: self.rank])
         if not self.own:
-            size = stop - start
-            first, last = (size * r // self.size for r in (self.rank, self.rank + 1))
-            return first, last - first, start + first
-        n, below = sum(self.counts), sum(self.counts[: self.rank])
-        upto = below + self.counts[self.rank]
-        (a, b), (c, d) = ((at * below // n, at * upto // n) for at in (start, stop))
-        return c - a, (d - c) - (b - a), b - a
+            return first, sizes[self.rank], start + first
+        return first, sizes[self.rank], self._upto(start, self.rank + 1) - self._upto(start, self.rank)
+
+    def sizes(self, start: int, stop: int) -> list[int]:
+        """How many rows of the batch from start to stop each rank has."""
+        if not self.own:
+            return [(stop - start) * (r + 1) // self.size - (stop - start) * r // self.size for r in range(self.size)]
+        upto = [self._upto(stop, r) - self._upto(start, r) for r in range(self.size + 1)]
+        return [b - a for a, b in itertools.pairwise(upto)]
+
+    def _upto(self, at: int, rank: int) -> int:
+        """Of the first `at` rows of an epoch, how many are of ranks below this one, which bring rows of their own."""
+        return at * sum(self.counts[:rank]) // sum(self.counts)
 
 
 class SharedRows(NamedTuple):

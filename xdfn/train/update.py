@@ -4,9 +4,21 @@
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from xdfn.backend import Array, Communicator, elementwise, namespace, product, subtract, summed
+from xdfn.backend import (
+    Array,
+    Communicator,
+    elementwise,
+    finish_sums,
+    namespace,
+    overlaps,
+    product,
+    start_sum,
+    subtract,
+    summed,
+    write,
+)
 from xdfn.core.part import config_key
 from xdfn.nn.network import LayerTree
 from xdfn.nn.regularizers import ConstraintBase, RegularizerBase
@@ -15,6 +27,7 @@ from xdfn.train.segments import Entry, GradientTree, Segments, Workspace
 from xdfn.train.state import StepScalars, TrainState
 
 Moved = tuple[tuple[Array, ...], tuple[Slots, ...]]  # the parameters and the optimizers' memory, by segment
+BUCKET = 2**20  # parameters that ranks sum at once, so that the start of a sum costs little beside it
 MIN_DIRECT_PARAMS = 2**14  # fewer parameters are moved faster together than by one product each, except on a GPU
 
 
@@ -43,6 +56,7 @@ class RuleUpdate:
     ) -> None:
         self.segments, self.penalties, self.comm = segments, penalties, comm
         self.clip_value, self.clip_norm = clip_value, clip_norm
+        self.buckets = [(i, b) for i, segment in enumerate(segments) for b in buckets(segment.entries[::-1])]
         # what `apply` depends on beside its rates
         self.kinds = [config_key(s.optimizer, s.optimizer.per_step, with_attributes=True) for s in segments]
 
@@ -68,7 +82,7 @@ class RuleUpdate:
     ) -> Sequence[Array]:
         """The gradients by segment, those of the penalties included."""
         if workspace is not None:
-            vectors = self._summed(self.segments.gather(gradients, workspace))
+            vectors = self._gathered(gradients, workspace)
             for e, penalty in self.penalties:
                 gradient = workspace.gradients_tree[e.layer][e.name]
                 gradient += _scaled(penalty.grad(workspace.params_tree[e.layer][e.name]), scale)
@@ -85,6 +99,19 @@ class RuleUpdate:
             gradients = copied
         return self.segments.gather(gradients, None)
 
+    def _gathered(self, gradients: GradientTree, workspace: Workspace) -> Sequence[Array]:
+        """The gradients of all ranks; if the engine can, those of some layers are summed while others are computed."""
+        comm = self.comm
+        if comm is None or not overlaps(comm):
+            return self._summed(self.segments.gather(gradients, workspace))
+        for i, entries in self.buckets:
+            for e in entries:
+                write(gradients[e.layer][e.name], workspace.gradients_tree[e.layer][e.name])
+            start_sum(workspace.gradients[i][entries[-1].start : entries[0].stop], comm)
+        for vector in workspace.gradients:
+            finish_sums(vector, comm)
+        return workspace.gradients
+
     def _summed(self, vectors: Sequence[Array]) -> Sequence[Array]:
         """The gradients of all ranks together."""
         return vectors if self.comm is None else [summed(vector, self.comm) for vector in vectors]
@@ -100,6 +127,18 @@ class RuleUpdate:
             factor = clip_norm / xp.maximum(norm, clip_norm)
             gradients = [g * factor for g in gradients]
         return gradients
+
+
+def buckets(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Neighbouring entries that are summed together, in the order given: the last layers' are the first computed."""
+    bucket: list[Entry] = []
+    for e in entries:
+        bucket.append(e)
+        if sum(b.stop - b.start for b in bucket) >= BUCKET:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket
 
 
 def _scaled(gradient: Array, scale: tuple[float, ...]) -> Array:

@@ -38,7 +38,7 @@ class Report(Callback):
 
     def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
         value, now = loss(), time.time()
-        print(f"\t[Batch {batch}/{n_batches}] Train loss: {value:.3f} ({now - self._batch_start:.1f}s/batch)")
+        self._print(f"\t[Batch {batch}/{n_batches}] Train loss: {value:.3f} ({now - self._batch_start:.1f}s/batch)")
         self._batch_start = now
 
     def on_epoch_end(self, model: Model, values: dict[str, float]) -> None:
@@ -46,10 +46,13 @@ class Report(Callback):
         now, loss = time.time(), values["loss"]
         minutes = (now - self._epoch_start) / 60
         more = "".join(f" {name}: {value:.4g}" for name, value in values.items() if name != "loss")
-        print(
+        self._print(
             f"[Epoch {self._epoch}] Avg. loss: {loss:.3f} Delta: {self._loss - loss:.3f} ({minutes:.2f}m/epoch){more}"
         )
         self._loss, self._epoch_start, self._batch_start = loss, now, now
+
+    def _print(self, line: str) -> None:
+        print(line)
 
 
 @callbacks.register("csv_logger")

@@ -1,0 +1,179 @@
+"""Workers of Dask as ranks. What ranks compute is tested in train/test_shared_session.py."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import dask.array as da
+import numpy as np
+import pytest
+from crew import together
+from distributed import Client, LocalCluster, get_worker
+
+import xdfn.dask
+from xdfn import DFN, Callback, Checkpoint
+
+
+def data(n=203):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 5))
+    return X, (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+
+
+def collections(n=203, rows=20):
+    X, y = data(n)
+    return da.from_array(X, chunks=(rows, 3)), da.from_array(y, chunks=50)
+
+
+def network(**settings):
+    return DFN(layers=[8, "dropout(0.2)", 3], optimizer="adam(lr=0.01)", **{"seed": 0, **settings})
+
+
+def assert_same(a, b):
+    assert a.history.keys() == b.history.keys()
+    for name, values in a.history.items():
+        np.testing.assert_allclose(b.history[name], values, rtol=1e-12)
+    for x, y in zip(a.layers.values(), b.layers.values(), strict=True):
+        for key in x.params:
+            np.testing.assert_allclose(y.params[key], x.params[key], atol=1e-12)
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_workers_train_the_network_of_ranks_with_their_rows(client, validates):
+    X, y = data()
+    w = np.linspace(0.5, 2, 203)
+    blocks = np.array_split(np.arange(203), range(20, 203, 20))
+    mine = [np.concatenate(blocks[rank::3]) for rank in range(3)]  # as they are spread, in turns
+    parts = [slice(90 * r // 3, 90 * (r + 1) // 3) for r in range(3)]
+    more = {"metrics": "accuracy"} if validates else {}
+
+    def rank(comm):
+        i, v = mine[comm.rank], parts[comm.rank]
+        validation = {"validation_data": (X[:90][v], y[:90][v])} if validates else {}
+        return network().fit(X[i], y[i], 4, 16, None, sample_weight=w[i], comm=comm, rows="own", **validation, **more)
+
+    expected = together(3, rank)[0]
+    dX, dy = collections()
+    dw = da.from_array(w, chunks=203)
+    model = network()
+    validation = {"validation_data": (dX[:90], dy[:90])} if validates else {}
+    same = xdfn.dask.fit(model, dX, dy, 4, 16, None, sample_weight=dw, **validation, **more)
+    assert same is model
+    assert_same(expected, model)
+
+
+def test_one_worker_trains_plainly(client):
+    home = next(iter(client.nthreads()))
+    X, y = collections()
+    dX, dy = client.persist([X.rechunk({1: -1}), y], workers=[home])
+    model = xdfn.dask.fit(network(), dX, dy, 3, 16, None, client=client)
+    assert_same(network().fit(*data(), 3, 16, None), model)
+
+
+def test_threads_of_one_process_are_workers():
+    with Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"):
+        model = xdfn.dask.fit(network(), *collections(), 3, 16, None)
+    assert len(model.history["loss"]) == 3
+
+
+def test_a_frame_is_trained_on(client):
+    dd, pd = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    X, y = data()
+    frame = dd.from_pandas(pd.DataFrame(X, columns=list("abcde")).assign(y=y), npartitions=6)
+    columns = frame[list("abcde")]
+    model = xdfn.dask.fit(
+        network(), columns, frame.y, 40, 16, None, validation_data=(columns, frame.y), metrics="accuracy"
+    )
+    assert model.history["val_accuracy"][-1] > 0.9
+
+
+def test_a_second_fit_goes_on(client):
+    dX, dy = collections()
+    whole = xdfn.dask.fit(network(), dX, dy, 5, 16, None)
+    model = xdfn.dask.fit(network(), dX, dy, 2, 16, None)
+    assert_same(whole, xdfn.dask.fit(model, dX, dy, 3, 16, None))
+
+
+def test_a_file_is_gone_on_from(client, tmp_path):
+    dX, dy = collections()
+    whole = xdfn.dask.fit(network(), dX, dy, 5, 16, None)
+    path = tmp_path / "run.npz"
+    xdfn.dask.fit(network(), dX, dy, 2, 16, None, resume=path, callbacks=[Checkpoint(path)])
+    assert_same(whole, xdfn.dask.fit(network(), dX, dy, 5, 16, None, resume=path))
+
+
+def test_lines_appear_at_the_client(client, capfd):
+    xdfn.dask.fit(network(), *collections(), 2)
+    printed = capfd.readouterr().out
+    assert re.findall(r"\[Epoch (\d)\] Avg. loss", printed) == ["1", "2"]
+
+
+class Event(Callback):
+    """What happens to one worker in its fifth epoch."""
+
+    may_change_model = False
+
+    def __init__(self, home, what):
+        self.home, self.what = home, what
+
+    def on_epoch_end(self, model, values):
+        if get_worker().address == self.home and len(model.history["loss"]) == 5:
+            if self.what == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("boom")
+
+
+class Broken(Event):
+    def on_batch_end(self, model, batch, n_batches, loss):
+        if get_worker().address == self.home:
+            raise MemoryError("no room")
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize(("event", "error", "said"), [
+    (Event, ValueError, "rank {} of 3: RuntimeError: boom"), (Broken, MemoryError, "no room"),
+])  # fmt: skip
+def test_a_workers_error_is_the_clients(client, rank, event, error, said):
+    model, home = network(), sorted(client.nthreads())[rank]
+    with pytest.raises(error, match=said.format(rank)):
+        xdfn.dask.fit(model, *collections(), 10**6, 16, None, callbacks=[event(home, "raise")])
+    assert model.history == {"loss": []}
+    assert len(xdfn.dask.fit(model, *collections(), 2, 16, None).history["loss"]) == 2  # the workers are free
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_a_worker_that_dies_is_told(n_workers):
+    with (
+        LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+        home, start = sorted(client.nthreads())[-1], time.perf_counter()
+        with pytest.raises(RuntimeError, match=f"worker {home} died while it trained, and its rows with it"):
+            xdfn.dask.fit(network(), *collections(), 10**6, 16, None, callbacks=[Event(home, "kill")])
+        assert time.perf_counter() - start < 15  # with all that comes before; the death alone is told within 2 s here
+
+
+def test_ctrl_c_at_the_client_frees_the_workers(client):
+    timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        xdfn.dask.fit(network(), *collections(), 10**6, 16, None)
+    timer.join()
+    start = time.perf_counter()
+    assert len(xdfn.dask.fit(network(), *collections(), 2, 16, None).history["loss"]) == 2
+    assert time.perf_counter() - start < 10
+
+
+def test_what_does_not_fit_is_told(client):
+    dX, dy = collections()
+    with pytest.raises(ValueError, match=r"y must lie in \[0, 2\], got values from 7 to 9"):
+        xdfn.dask.fit(network(), dX, dy + 7, 2, 16, None)
+    with pytest.raises(ValueError, match="X holds no rows"):
+        xdfn.dask.fit(network(), dX[:0], dy[:0], 2, 16, None)
+
+
+def test_without_a_client_it_says_what_to_do():
+    with pytest.raises(ValueError, match=r"there is none: client = dask.distributed.Client\(\)"):
+        xdfn.dask.fit(network(), *collections())
