@@ -21,11 +21,11 @@ PROGRAM = Path(__file__).parents[1] / "ranks_program.py"
 needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec; pip install mpi4py mpich")
 
 
-def mpi(size, *args, program=PROGRAM):
+def mpi(size, *args, program=PROGRAM, threads="1"):
     """The finished job of that many ranks, and its seconds."""
     pytest.importorskip("mpi4py")
     paths = os.pathsep.join([str(Path(xdfn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": paths}
     environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     more = ["--oversubscribe"] if b"Open MPI" in subprocess.check_output([MPIEXEC, "--version"]) else []
     command = [MPIEXEC, *more, "-n", str(size), sys.executable, "-m", "mpi4py", program, *map(str, args)]
@@ -80,6 +80,14 @@ def test_ranks_stop_together():
     run, _ = mpi(3, "stop")
     assert run.returncode == 0, run.stderr
     assert sorted(run.stdout.split()) == ["3", "3", "3"]
+
+
+@needs_mpi
+def test_too_many_threads_are_told_once():
+    run, _ = mpi(2, "stop", threads="32")
+    assert run.stderr.count("ranks share") == (0 if len(os.sched_getaffinity(0)) >= 64 else 1), run.stderr
+    run, _ = mpi(2, "stop")
+    assert "ranks share" not in run.stderr
 
 
 def test_without_mpi4py_it_says_what_to_install():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from xdfn.backend import Array, place, put, to_numpy
+from xdfn.distributed.threads import cores_here, threads_here, warn_of_threads
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Comm
@@ -60,13 +61,24 @@ def mpi(comm: "Comm | None" = None) -> MPICommunicator:
     ------
     ModuleNotFoundError
         mpi4py is not installed, or finds no MPI.
+
+    Warns
+    -----
+    UserWarning
+        The ranks of a machine have more threads than cores together (told if threadpoolctl is installed).
     """
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # the second if it finds no MPI
         advice = 'pip install mpi4py mpich, or in the checkout of xdfn pip install ".[mpi]"'
         raise ModuleNotFoundError(f"xdfn.distributed.mpi needs mpi4py and an MPI: {advice} ({error})") from error
-    return MPICommunicator(MPI.COMM_WORLD if comm is None else comm)
+    joined = MPICommunicator(MPI.COMM_WORLD if comm is None else comm)
+    here = joined.comm.Split_type(MPI.COMM_TYPE_SHARED)  # the ranks of this machine
+    told = here.gather((threads_here(), cores_here()))
+    here.Free()
+    if told is not None and len(told) > 1:
+        warn_of_threads(*zip(*told, strict=True))
+    return joined
 
 
 def world_rank() -> int | None:
