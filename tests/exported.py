@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from parts import ACTIVATIONS, LAYERS, LOSSES, everything, with_categories
 
 from xdfn import DFN, ActivationBase, FullyConnected, LayerBase
+from xdfn.backend import namespace
 
 N_IN, N_OUT = 5, 4
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
@@ -52,10 +53,41 @@ def one_number(dtype="float64"):
     return DFN(layers=[6, 1], loss="squared_error", seed=0).fit(X, X[:, 0], 2, verbose=None), X
 
 
+def with_link(loss, layer, dtype="float64"):
+    """The last layer is the link of the loss."""
+    X = rows(dtype)
+    y = LOSSES[loss](np.random.default_rng(1), len(X), N_OUT)
+    return DFN(layers=[6, N_OUT, layer] if layer == "softmax" else [6, layer], loss=loss, seed=0).fit(
+        X, y, 3, verbose=None
+    ), X
+
+
+FORWARD = {  # activations that users may write
+    "condition": lambda xp, z: xp.where((z > 0) & ~(z <= 1) | (z != z), z, -z),
+    "constant": lambda xp, z: xp.where(z > 0, 0.25, z) - xp.where(z < 3, z, -xp.inf) * (-0.5) ** 2,
+    "count": lambda xp, z: xp.astype(z >= 0.5, z.dtype) + xp.astype(z == 0.5, z.dtype) * xp.astype(z < 2, z.dtype),
+    "cut": lambda xp, z: xp.square(xp.clip(z, -0.5, 1.0)) + 0 * xp.zeros_like(z),
+    "log": lambda xp, z: xp.log(abs(z) + 1) + xp.log1p(abs(z)) - xp.sqrt(abs(z)),
+    "negative": lambda xp, z: -z / -2 - (-1.5 * z - -0.5),
+    "power": lambda xp, z: abs(z) ** 0.3 + 2 ** xp.minimum(z, 1.0) + (abs(z) + 0.5) ** -2,
+    "wave": lambda xp, z: xp.sin(z) + xp.cos(xp.pi * z) / 3,
+}
+
+
+def own(forward):
+    """A user's activation."""
+    body = {"forward": lambda self, z: forward(namespace(z), z), "grad": lambda self, z: z}
+    return type("Own", (ActivationBase,), body, traceable=True)()
+
+
 CASES = {
     **{spec: (with_activation, spec) for spec in ACTIVATIONS},
     **{spec: (with_layer, spec) for spec in LAYERS},
     **{spec: (with_loss, spec) for spec in LOSSES},
+    **{f"own {name}": (with_activation, own(forward)) for name, forward in FORWARD.items()},
+    "softmax at the end": (with_link, "CrossEntropy", "softmax"),
+    "sigmoid at the end": (with_link, "BinaryCrossEntropy", f"fc({N_OUT}, 'sigmoid')"),
+    "e^z at the end": (with_link, "Poisson", f"fc({N_OUT}, 'exponential')"),
     "everything": (with_everything,),
     "yes or no": (yes_or_no,),
     "one number": (one_number,),
@@ -89,18 +121,24 @@ SAME_WIDTH = [
 
 
 @st.composite
-def networks(draw, layers=(*SAME_WIDTH, "maxout", "residual"), activations=tuple(ACTIVATIONS), losses=tuple(LOSSES)):
+def networks(
+    draw, layers=(*SAME_WIDTH, "maxout", "residual", "embedding"), activations=tuple(ACTIVATIONS), losses=tuple(LOSSES)
+):
     """A model with random layers, a random loss and drawn statistics, and rows for it."""
     dtype = draw(st.sampled_from(["float32", "float64"]))
     made, n_in = [], draw(st.integers(1, 6))
-    for kind in draw(st.lists(st.sampled_from(["dense", *layers]), max_size=4)):
+    embeds = "embedding" in layers and draw(st.booleans())
+    if embeds:
+        made.append("embedding({-1: 3}, 2)")
+    kinds = [kind for kind in layers if kind != "embedding"]
+    for kind in draw(st.lists(st.sampled_from(["dense", *kinds]), max_size=4)):
         units = draw(st.integers(1, 5))
         if kind == "dense":
             made.append(FullyConnected(units, draw(st.sampled_from(activations)), "glorot_uniform"))
         elif kind == "maxout":
             made.append(f"maxout({units}, {draw(st.integers(1, 3))})")
         elif kind == "residual":
-            units = next((layer.n_out for layer in map(resolved, reversed(made)) if layer.n_out), n_in)
+            units = next((layer.n_out for layer in map(resolved, reversed(made)) if layer.n_out), n_in + embeds)
             made.append(f"residual(['layer_norm', \"fc({units}, 'tanh')\", 'dropout'])")
         else:
             made.append(kind)
@@ -110,6 +148,8 @@ def networks(draw, layers=(*SAME_WIDTH, "maxout", "residual"), activations=tuple
     seed = draw(st.integers(0, 2**16))
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(7, n_in)).astype(dtype)
+    if embeds:
+        X[:, -1] = [-1, 0, 1, 2, 3, 1.4, np.nan]  # three of these are unknown
     model = DFN(layers=made, loss=loss, seed=seed).initialize(X)
     for layer in model.layers.values():
         for arrays in (layer.params, layer.buffers):

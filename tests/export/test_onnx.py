@@ -4,11 +4,10 @@ import importlib.util
 
 import numpy as np
 import pytest
-from exported import CASES, Cubed, assert_same_answers, make, networks, rows, tolerance_of, with_activation, yes_or_no
+from exported import CASES, Cubed, assert_same_answers, make, networks, rows, tolerance_of, yes_or_no
 from hypothesis import given, settings
 
-from xdfn import DFN, ActivationBase, FullyConnected
-from xdfn.backend import namespace
+from xdfn import DFN, FullyConnected
 from xdfn.export import OPSET, to_onnx
 
 MISSING = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
@@ -116,29 +115,6 @@ def test_several_labels_and_numbers_of_an_estimator():
         np.testing.assert_allclose(found, estimator.predict(X), rtol=1e-9)
         for p in probabilities:
             np.testing.assert_allclose(p, estimator.predict_proba(X), rtol=1e-9)
-
-
-FORWARD = {
-    "condition": lambda xp, z: xp.where((z > 0) & ~(z <= 1) | (z != z), z, -z),
-    "count": lambda xp, z: xp.astype(z >= 0.5, z.dtype) + xp.astype(z == 0.5, z.dtype) * xp.astype(z < 2, z.dtype),
-    "log": lambda xp, z: xp.log(abs(z) + 1) + xp.log1p(abs(z)) - xp.sqrt(abs(z)),
-    "power": lambda xp, z: abs(z) ** 0.3 + 2 ** xp.minimum(z, 1.0),
-    "wave": lambda xp, z: xp.sin(z) + xp.cos(z) / 3,
-}
-
-
-def activation(forward):
-    """A user's activation."""
-    body = {"forward": lambda self, z: forward(namespace(z), z), "grad": lambda self, z: z}
-    return type("Own", (ActivationBase,), body, traceable=True)()
-
-
-@with_runtime
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", FORWARD)
-def test_a_users_activation(name, dtype):
-    model, X = with_activation(activation(FORWARD[name]), dtype)
-    assert_same_answers(run(to_onnx(model), X), model, X, 2e-6)
 
 
 @with_runtime

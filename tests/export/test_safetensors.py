@@ -67,6 +67,13 @@ def test_other_names_and_shapes_are_refused(tmp_path):
         import_safetensors(tmp_path / "net.safetensors", DFN(layers=[6, 4]))
 
 
+def test_a_file_of_something_else_is_refused(tmp_path):
+    model, _ = make("CrossEntropy")
+    (tmp_path / "net.safetensors").write_bytes(b"not at all")
+    with pytest.raises(ValueError, match="is no safetensors file"):
+        import_safetensors(tmp_path / "net.safetensors", model)
+
+
 def test_a_users_layer_has_names_too(tmp_path):
     model = DFN(layers=[Doubled(), 2], seed=0).initialize(np.eye(3))
     export_safetensors(model, tmp_path / "net.safetensors")

@@ -49,7 +49,8 @@ def test_the_sequential_answers_as_the_model(case, dtype):
 
 def test_most_cases_are_covered():
     assert {case for case in CASES if not covered(case)} == {
-        "Exponential", "HardSigmoid", "Poisson", "Poisson(deviance=True)", "Gaussian", "everything",
+        "Exponential", "HardSigmoid", "Poisson", "Poisson(deviance=True)", "e^z at the end", "Gaussian", "everything",
+        *(case for case in CASES if case.startswith("own ")),
         *(case for case in CASES if case.startswith(("Maxout", "Embedding", "Residual"))),
     }  # fmt: skip
 
@@ -104,6 +105,17 @@ def test_a_network_of_pytorchs_own():
     np.testing.assert_allclose(to_numpy(model.predict_proba(X)), answers(network, rows()), rtol=1e-9)
     assert to_numpy(model.predict(X)).tolist() == network(X).argmax(1).tolist()
     assert model.fit(X, torch.arange(40) % 3, 2, verbose=None).history["loss"]
+
+
+def test_a_slope_for_all_features():
+    """Behind a layer that tells how many there are."""
+    X = torch.asarray(rows())
+    for network in (
+        nn.Sequential(nn.BatchNorm1d(5), nn.PReLU()),
+        nn.Sequential(nn.PReLU(5), nn.Linear(5, 2), nn.PReLU()),
+    ):
+        model = from_torch(network.double().eval())
+        np.testing.assert_allclose(to_numpy(model.predict(X)), answers(network, rows()), rtol=1e-12)
 
 
 def test_a_state_dict():

@@ -237,8 +237,8 @@ class _Source(Printer[str]):
         return f"np.{function}({', '.join(arguments)})"
 
     def number(self, value: Foreign) -> str:
-        text = repr(value)
-        return f"np.{text.removeprefix('-')}" if "inf" in text or "nan" in text else text
+        text = repr(value).replace("inf", "np.inf").replace("nan", "np.nan")
+        return f"({text})" if text.startswith("-") else text
 
     def row(self, values: Host) -> str:
         return self.constant(values.astype(self.of.dtype), "row")

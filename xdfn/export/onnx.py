@@ -1,5 +1,6 @@
 """A model as an ONNX file, for onnxruntime and whatever else reads the format: https://onnx.ai"""
 
+import math
 import os
 from typing import SupportsIndex
 
@@ -20,7 +21,6 @@ _IR_VERSION = 8  # the file format that goes with it
 _NODES = {
     "abs": "Abs",
     "add": "Add",
-    "cos": "Cos",
     "divide": "Div",
     "equal": "Equal",
     "exp": "Exp",
@@ -199,6 +199,8 @@ class _Graph(Printer[str]):
 
     def normalization(self, step: Step, normalization: Normalization, x: str) -> str:
         given = [self.constant(normalization.gamma[0], "gamma"), self.constant(normalization.beta[0], "beta")]
+        if step.n_out == 1:  # which some versions of onnxruntime refuse: one feature is its own mean
+            return self.node("Add", [self.node("Sub", [x, x]), given[1]])
         return self.node("LayerNormalization", [x, *given], axis=-1, epsilon=normalization.eps)
 
     def softmax(self, step: Step, x: str) -> str:
@@ -239,6 +241,11 @@ class _Graph(Printer[str]):
             return self.node("Sub", [self.node("Exp", arguments), self.number(1.0)])
         if function == "log1p":
             return self.node("Log", [self.node("Add", [*arguments, self.number(1.0)])])
+        if function == "cos":  # which older versions of onnxruntime have in float32 alone
+            return self.node("Sin", [self.node("Add", [*arguments, self.number(math.pi / 2)])])
+        if function == "sigmoid" and self.of.dtype == "float64":  # x Sigmoid(x) they fuse into a node for float32 alone
+            e, one = self.node("Exp", [self.node("Neg", arguments)]), self.number(1.0)
+            return self.node("Div", [one, self.node("Add", [e, one])])
         if function == "not_equal":
             return self.node("Not", [self.node("Equal", arguments)])
         return self.node(_NODES[function], arguments)

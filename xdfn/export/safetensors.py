@@ -1,5 +1,6 @@
 """The parameters of a model alone, by their names, as a safetensors file."""
 
+import importlib
 import os
 
 import numpy as np
@@ -79,7 +80,11 @@ def import_safetensors(path: str | os.PathLike[str], model: DFN) -> DFN:
     """
     of_numpy = need("safetensors.numpy", "safetensors", "safetensors>=0.4.3")
     answering(model)  # which says what is missing
-    arrays = of_numpy.load_file(os.fspath(path))
+    error = importlib.import_module("safetensors").SafetensorError
+    try:
+        arrays = of_numpy.load_file(os.fspath(path))
+    except error as problem:
+        raise ValueError(f"{os.fspath(path)!r} is no safetensors file ({problem})") from None
     shapes = {name: tuple(x.shape) for name, x in _named(model).items()}
     given = {name: tuple(x.shape) for name, x in arrays.items()}
     for name in sorted(shapes.keys() | given.keys()):

@@ -8,7 +8,7 @@ from xdfn.backend import ArrayLike, Foreign, Host, as_array, namespace, to_numpy
 from xdfn.core.part import Part
 from xdfn.core.registry import Spec
 from xdfn.export.formats import HAS_WORD, need, refusal
-from xdfn.export.models import Answering, answering
+from xdfn.export.models import DECISIONS, Answering, answering
 from xdfn.model import DFN
 from xdfn.nn.activations import ActivationBase, Affine, ReLU, Sigmoid, Tanh
 from xdfn.nn.layers.base import LayerBase
@@ -175,33 +175,42 @@ def to_sklearn(model: object, *, classes: object = None) -> Foreign:
     """
     neural = need("sklearn.neural_network", "sklearn", "scikit-learn>=1.6")
     given = answering(model, classes)
-    loss = given.frozen.loss
     coefs, intercepts = _coefs(given, "to_sklearn")
-    activation = _activation(given)
-    if type(loss).link not in _LINKS or type(loss).decide not in (
-        CrossEntropy.decide, BinaryCrossEntropy.decide, ObjectiveBase.decide
-    ):  # fmt: skip
+    activation, loss = _activation(given), given.frozen.loss
+    if not _has_word(loss) or type(loss).decide not in DECISIONS:
         raise refusal("to_sklearn", "the loss", loss)
-    more = {"hidden_layer_sizes": tuple(W.shape[1] for W in coefs[:-1]), "activation": activation}
-    X, m = np.zeros((2, coefs[0].shape[0]), coefs[0].dtype), coefs[-1].shape[1]
-    if not loss.classifies:
-        poisson = {"loss": "poisson"} if type(loss).link is Poisson.link else {}
-        estimator = neural.MLPRegressor(**more, **poisson)
-        estimator.partial_fit(X, np.zeros((2, m), X.dtype) if m > 1 else np.zeros(2, X.dtype))
-    else:
-        estimator = neural.MLPClassifier(**more)
-        if type(loss).link is CrossEntropy.link and m == 2:
+    arguments: dict[str, object] = {
+        "hidden_layer_sizes": tuple(W.shape[1] for W in coefs[:-1]),
+        "activation": activation,
+        "random_state": 0,  # so that the global generator stays as it is
+    }
+    X = np.zeros((2, coefs[0].shape[0]), coefs[0].dtype)
+    if loss.classifies:
+        if type(loss).link is CrossEntropy.link and len(intercepts[-1]) == 2:
             coefs[-1], intercepts[-1] = coefs[-1][:, 1:] - coefs[-1][:, :1], intercepts[-1][1:] - intercepts[-1][:1]
-        if type(loss).link is BinaryCrossEntropy.link and m > 1:
-            estimator.partial_fit(X, np.asarray([[0] * m, [1] * m]), classes=np.arange(m))
-        else:
-            labels = np.arange(max(m, 2)) if given.classes is None else given.classes
-            order = np.argsort(labels)
-            if not np.array_equal(order, np.arange(len(labels))):
-                raise ValueError(f"to_sklearn: classes must be in ascending order, as scikit-learn's, got {labels}")
-            estimator.partial_fit(X, labels[:2], classes=labels)
+        estimator = neural.MLPClassifier(**arguments)
+        labels = _labels(given, len(intercepts[-1]))
+        several = len(intercepts[-1]) > 1 and type(loss).link is BinaryCrossEntropy.link
+        y = np.stack([0 * labels, 0 * labels + 1]) if several else labels[:2]
+        estimator.partial_fit(X, y, classes=labels)
+    else:
+        if type(loss).link is Poisson.link:
+            if "loss" not in neural.MLPRegressor().get_params():
+                raise refusal("to_sklearn", "the loss", loss, "scikit-learn has it since 1.7")
+            arguments["loss"] = "poisson"
+        estimator = neural.MLPRegressor(**arguments)
+        m = len(intercepts[-1])
+        estimator.partial_fit(X, np.zeros((2, m) if m > 1 else 2, X.dtype))
     _put(estimator, coefs, intercepts)
     return estimator
+
+
+def _labels(given: Answering, n_out: int) -> Host:
+    """The labels of the classes, or the numbers of several questions."""
+    labels = np.arange(max(n_out, 2)) if given.classes is None else given.classes
+    if not np.array_equal(np.sort(labels), labels):
+        raise ValueError(f"to_sklearn: classes must be in ascending order, as scikit-learn has them, got {labels}")
+    return labels
 
 
 def _activation(given: Answering) -> str:
@@ -224,7 +233,8 @@ def _activation(given: Answering) -> str:
 def _put(estimator: Foreign, coefs: list[Host], intercepts: list[Host]) -> None:
     """Give an estimator that has seen one batch these weights, and let it forget the batch."""
     estimator.coefs_, estimator.intercepts_ = coefs, intercepts
-    estimator.t_ = estimator.n_iter_ = 0
+    estimator.random_state, estimator.t_, estimator.n_iter_ = None, 0, 0
+    estimator.loss_, estimator.best_loss_ = np.nan, np.inf
     estimator.loss_curve_.clear()
     del estimator._optimizer  # with its memory; the next partial_fit makes a new one
 

@@ -5,6 +5,7 @@ A symbol speaks the array API as far as elementwise functions go. What is anythi
 `if` on a value, raises `UntracedError`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -145,6 +146,7 @@ class _Namespace:
     """The array-API namespace of symbols."""
 
     __name__ = "xdfn.export"
+    e, inf, nan, pi = math.e, math.inf, math.nan, math.pi
     finfo = staticmethod(np.finfo)
     isdtype = staticmethod(np.isdtype)
 
@@ -162,6 +164,14 @@ class _Namespace:
         if x.dtype != _BOOL or np.dtype(dtype).kind != "f":  # type: ignore[call-overload]
             raise UntracedError(f"it makes {dtype} of {x.dtype}")
         return Symbol("astype", (x,), np.dtype(dtype))  # type: ignore[call-overload]  # 1 for true, 0 for false
+
+    @staticmethod
+    def square(x: Foreign) -> Foreign:
+        return x * x
+
+    @staticmethod
+    def clip(x: Foreign, low: Foreign, high: Foreign) -> Foreign:
+        return call("minimum", call("maximum", x, low), high)
 
     @staticmethod
     def zeros_like(x: Foreign) -> float:

@@ -206,7 +206,8 @@ def _layer(nn: Foreign, name: str, module: Module, before: list[_Read]) -> _Read
         bias = zeros if module.bias is None else module.bias
         return _Read(LayerNorm(module.eps), {"gamma": module.weight[None], "beta": bias[None]})
     if kind is nn.PReLU:
-        n = next((one.layer.n_out for one in reversed(before) if one.layer.n_out), module.weight.shape[0])
+        widths = [x.shape[-1] for one in before for x in one.arrays.values()]
+        n = widths[-1] if widths else module.weight.shape[0]
         return _Read(PReLU(), {"alpha": module.weight.expand(n)[None]})
     raise ValueError(
         f"from_torch has no layer for {name}, {module}; it reads Linear and its activations, Dropout, Softmax, "
