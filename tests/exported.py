@@ -88,6 +88,7 @@ CASES = {
     "softmax at the end": (with_link, "CrossEntropy", "softmax"),
     "sigmoid at the end": (with_link, "BinaryCrossEntropy", f"fc({N_OUT}, 'sigmoid')"),
     "e^z at the end": (with_link, "Poisson", f"fc({N_OUT}, 'exponential')"),
+    "blocks": (with_layer, "residual([\"residual(['layer_norm', 'fc(5)'])\", \"embedding({-1: 3}, 1)\", 'maxout(5)'])"),
     "everything": (with_everything,),
     "yes or no": (yes_or_no,),
     "one number": (one_number,),

@@ -49,7 +49,8 @@ def test_the_sequential_answers_as_the_model(case, dtype):
 
 def test_most_cases_are_covered():
     assert {case for case in CASES if not covered(case)} == {
-        "Exponential", "HardSigmoid", "Poisson", "Poisson(deviance=True)", "e^z at the end", "Gaussian", "everything",
+        "Exponential", "HardSigmoid", "Poisson", "Poisson(deviance=True)", "e^z at the end", "Gaussian",
+        "everything", "blocks",
         *(case for case in CASES if case.startswith("own ")),
         *(case for case in CASES if case.startswith(("Maxout", "Embedding", "Residual"))),
     }  # fmt: skip

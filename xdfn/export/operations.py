@@ -1,5 +1,6 @@
 """What a program is made of: a few operations on rows, one after the other."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from xdfn.backend import Host
@@ -140,5 +141,6 @@ class Program(NamedTuple):
         return self.decision == "largest" or (self.n_scores == 1 and (self.flat or self.classes is not None))
 
 
-def width(steps: tuple[Step, ...], n_in: int) -> int:
+def width(steps: Sequence[Step], n_in: int) -> int:
+    """The width behind these steps."""
     return steps[-1].n_out if steps else n_in

@@ -4,10 +4,10 @@ ONNX, NumPy and C are printers of programs. Whatever cannot be said by these ope
 A layer has a line in `READERS`, a link of a loss one in `_LINKS`; an activation needs none, since it is traced.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from xdfn.backend import Array, Foreign, Host, to_numpy
+from xdfn.backend import Array, Foreign, real_name, to_numpy
 from xdfn.core.part import Part
 from xdfn.export.formats import refusal
 from xdfn.export.models import DECISIONS, answering
@@ -41,13 +41,14 @@ from xdfn.nn.losses import CrossEntropy, Gaussian, ObjectiveBase
 
 __all__: list[str] = []
 
-Arrays = Mapping[str, Host]  # of a layer, by name
 
+class Given(NamedTuple):
+    """A layer that is to be read: its name, and its arrays on the host."""
 
-def _traced(part: Part, function: Callable[[Array], Foreign], dtype: str) -> Symbol:
-    if not part.traceable:
-        raise UntracedError("its class does not say traceable=True")
-    return trace(function, dtype)
+    name: str
+    layer: Foreign  # of the class that its reader is for
+    params: dict[str, Foreign]
+    buffers: dict[str, Foreign]
 
 
 class _Reader:
@@ -55,6 +56,19 @@ class _Reader:
 
     def __init__(self, format_name: str, dtype: str) -> None:
         self.format_name, self.dtype = format_name, dtype
+
+    def steps(self, layers: Iterable[Given], n_in: int) -> tuple[Step, ...]:
+        made: list[Step] = []
+        for given in layers:
+            layer = given.layer
+            read = READERS.get(type(layer).apply)
+            if read is None or layer.overrides_forward:
+                raise refusal(self.format_name, given.name, layer)
+            n = width(made, n_in)
+            for operation in read(self, given, n):
+                made.append(Step(given.name, operation, n))
+                n = operation.n_out(n)
+        return tuple(made)
 
     def elementwise(self, name: str, part: Part, function: Callable[[Array], Foreign]) -> Iterator[Operation]:
         """What a function of a part, such as an activation's `forward`, computes."""
@@ -65,65 +79,53 @@ class _Reader:
         if symbol.function:
             yield Elementwise(symbol)
 
-    def layer(self, name: str, layer: LayerBase, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-        read = READERS.get(type(layer).apply)
-        if read is None or layer.overrides_forward:
-            raise refusal(self.format_name, name, layer)
-        yield from read(self, name, layer, params, buffers)
 
-    def steps(self, layers: Iterable[tuple[str, LayerBase, Arrays, Arrays]], n_in: int) -> tuple[Step, ...]:
-        made: list[Step] = []
-        for name, layer, params, buffers in layers:
-            for operation in self.layer(name, layer, params, buffers):
-                made.append(Step(name, operation, width(tuple(made[-1:]), n_in)))
-        return tuple(made)
+def _traced(part: Part, function: Callable[[Array], Foreign], dtype: str) -> Symbol:
+    if not part.traceable:
+        raise UntracedError("its class does not say traceable=True")
+    return trace(function, dtype)
 
 
-def _dense(reader: _Reader, name: str, layer: FullyConnected, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-    yield Product(params["W"], params["b"])
-    yield from reader.elementwise(name, layer.acti_fn, layer.acti_fn.forward)
+def _dense(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    yield Product(given.params["W"], given.params["b"])
+    yield from reader.elementwise(given.name, given.layer.acti_fn, given.layer.acti_fn.forward)
 
 
-def _maxout(reader: _Reader, name: str, layer: Maxout, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-    yield Product(params["W"], params["b"])
-    yield LargestPiece(layer.n_pieces)
+def _maxout(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    yield Product(given.params["W"], given.params["b"])
+    yield LargestPiece(given.layer.n_pieces)
 
 
-def _feature_by_feature(
-    reader: _Reader, name: str, layer: LayerBase, params: Arrays, buffers: Arrays
-) -> Iterator[Operation]:
-    """A layer that treats each number by itself at inference, which its `apply` says: BatchNorm, PReLU, Dropout."""
-    given = cast("tuple[dict[str, Array], dict[str, Array]]", (dict(params), dict(buffers)))
-    yield from reader.elementwise(name, layer, lambda x: layer.apply(*given, x)[0])
+def _feature_by_feature(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    """A layer that treats each number by itself at inference, which its `apply` says."""
+    layer, params, buffers = given.layer, given.params, given.buffers
+    yield from reader.elementwise(given.name, layer, lambda x: layer.apply(params, buffers, x)[0])
 
 
-def _layer_norm(reader: _Reader, name: str, layer: LayerNorm, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-    yield Normalization(params["gamma"], params["beta"], layer.eps)
+def _layer_norm(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    yield Normalization(given.params["gamma"], given.params["beta"], given.layer.eps)
 
 
-def _embedding(reader: _Reader, name: str, layer: Embedding, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-    assert layer.n_in is not None
-    embedded = layer.input_categories(layer.n_in)
-    stay = tuple(j for j in range(layer.n_in) if j not in embedded)
-    yield Lookup(stay, {j: params[f"W{j}"] for j in embedded})
+def _embedding(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    embedded = given.layer.input_categories(n_in)
+    stay = tuple(j for j in range(n_in) if j not in embedded)
+    yield Lookup(stay, {j: given.params[f"W{j}"] for j in embedded})
 
 
-def _residual(reader: _Reader, name: str, layer: Residual, params: Arrays, buffers: Arrays) -> Iterator[Operation]:
-    assert layer.n_in is not None
-    parts = layer.parts(cast("dict[str, Array]", params), cast("dict[str, Array]", buffers))
-    inside = ((f"{name}.{inner}", *rest) for inner, *rest in parts)
-    yield Block(reader.steps(cast("Iterable[tuple[str, LayerBase, Arrays, Arrays]]", inside), layer.n_in))
+def _residual(reader: _Reader, given: Given, n_in: int) -> Iterator[Operation]:
+    parts = given.layer.parts(given.params, given.buffers)
+    yield Block(reader.steps([Given(f"{given.name}.{name}", *rest) for name, *rest in parts], n_in))
 
 
 # how a layer is read, by the method that says what it computes: a subclass that overrides it is another layer
-READERS: dict[Callable[..., object], Callable[..., Iterator[Operation]]] = {
+READERS: dict[Callable[..., object], Callable[[_Reader, Given, int], Iterator[Operation]]] = {
     FullyConnected.apply: _dense,
     Maxout.apply: _maxout,
     Embedding.apply: _embedding,
     Residual.apply: _residual,
     LayerNorm.apply: _layer_norm,
-    Softmax.apply: lambda *_: iter([RowSoftmax()]),
-    Identity.apply: lambda *_: iter(()),
+    Softmax.apply: lambda reader, given, n_in: iter([RowSoftmax()]),
+    Identity.apply: lambda reader, given, n_in: iter(()),
     **dict.fromkeys((BatchNorm.apply, PReLU.apply, Dropout.apply, GaussianNoise.apply), _feature_by_feature),
 }
 # a link that is no elementwise function, for a loss and a number of scores
@@ -184,25 +186,22 @@ def read_program(model: object, format_name: str, dtype: str | None = None, clas
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r:.80}")
     given = answering(model, classes)
-    frozen = given.frozen
-    layers, loss = frozen.network.layers, frozen.loss
-    n_in = layers[0].n_in
-    assert n_in is not None
-    precision = dtype or ("float64" if "float64" in str(frozen.dtype) else "float32")
-    reader = _Reader(format_name, precision)
-    trees = [
-        tuple({name: to_numpy(x).astype(precision) for name, x in tree.items()} for tree in pair)
-        for pair in zip(frozen.params, frozen.buffers, strict=True)
-    ]
-    named = [(name, layer, *pair) for name, layer, pair in zip(frozen.layers, layers, trees, strict=True)]
+    frozen, loss = given.frozen, given.frozen.loss
     for name, layer in frozen.layers.items():
         if layer.overrides_forward:
             raise refusal(format_name, name, layer, "it defines forward in place of apply")
-    scores = reader.steps(cast("Iterable[tuple[str, LayerBase, Arrays, Arrays]]", named), n_in)
+    precision = dtype or real_name(frozen.dtype)
+    trees = zip(frozen.layers, frozen.network.layers, frozen.params, frozen.buffers, strict=True)
+    layers = [
+        Given(name, layer, *({key: to_numpy(x).astype(precision) for key, x in tree.items()} for tree in pair))
+        for name, layer, *pair in trees
+    ]
+    reader, n_in = _Reader(format_name, precision), layers[0].layer.n_in
+    scores = reader.steps(layers, n_in)
     n_scores = width(scores, n_in)
-    link: list[Step] = []
-    for operation in (*_link(reader, loss, n_scores), *([BothSides()] if given.both_sides else [])):
-        link.append(Step("the loss", operation, link[-1].n_out if link else n_scores))
+    link = [Step("the loss", operation, n_scores) for operation in _link(reader, loss, n_scores)]
+    if given.both_sides:
+        link.append(Step("the loss", BothSides(), 1))
     parts = {**{name: layer.spec(omit=("optimizer",)) for name, layer in frozen.layers.items()}, "loss": str(loss)}
     decision = DECISIONS[type(loss).decide]
     return Program(parts, n_in, precision, scores, tuple(link), decision, given.classes, given.flat)
