@@ -172,7 +172,8 @@ class _Source(Printer[str]):
         else:
             self.helpers.add("array")
             little = values.astype(values.dtype.newbyteorder("<"))
-            wrapped = textwrap.fill(base64.b64encode(little.tobytes()).decode(), 100)
+            text = base64.b64encode(little.tobytes()).decode()
+            wrapped = "\n".join(text[i : i + 100] for i in range(0, len(text), 100))
             shape = ", ".join(map(str, values.shape))
             self.constants.append(f'{name} = array("""\n{wrapped}\n""", {shape})')
         return name
