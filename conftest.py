@@ -1,6 +1,9 @@
 """For the tests and the doctests alike."""
 
+from pathlib import Path
+
 import pytest
+from _pytest.doctest import DoctestItem
 
 from xdfn.core.registry import REGISTRIES
 
@@ -12,3 +15,12 @@ def registries():
     yield
     for registry, classes in zip(REGISTRIES, before, strict=True):
         registry._classes = classes
+
+
+@pytest.fixture(autouse=True)
+def packages(request):
+    """The examples of a format need its package, which need not be there."""
+    path = Path(request.node.path)
+    needed = {"onnx", "safetensors", "sklearn", "torch"}
+    if isinstance(request.node, DoctestItem) and path.parent.name == "export" and path.stem.split("_")[0] in needed:
+        pytest.importorskip(path.stem.split("_")[0])

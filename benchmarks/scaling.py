@@ -85,7 +85,9 @@ def check(measured, name, machine, link):
     for way, rows in (("strong", case.rows), ("weak", case.rows * k)):
         predicted = machine.step(rows, k, 4 * n_params(case), link, crowding) * 1e3
         seen = ways[f"{k} processes, {way}"][0]
-        print(f"  {name:16}{k} ranks, {way:7} predicted {predicted:8.2f}  measured {seen:8.2f} ms  ({predicted / seen:.2f})")
+        print(
+            f"  {name:16}{k} ranks, {way:7} predicted {predicted:8.2f}  measured {seen:8.2f} ms ({predicted / seen:.2f})"
+        )
 
 
 def predict(name, machine, links, ranks=(2, 4, 8, 16, 64, 256, 1024)):
@@ -111,7 +113,7 @@ def main():
     print("checked against what was measured (of the figures of the first file)")
     for each in measured:
         link = fitted_link(each)
-        print(f"  {each['ranks']} ranks: latency {link.latency * 1e6:.1f} us, {link.bandwidth / 1e9:.1f} GB/s between them")
+        print(f"  {each['ranks']} ranks: {link.latency * 1e6:.1f} us, {link.bandwidth / 1e9:.1f} GB/s between them")
         for name, machine in machines.items():
             check(each, name, machine, link)
     for name, machine in machines.items():

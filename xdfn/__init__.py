@@ -7,7 +7,9 @@ nn         activations, initialisers, losses, regularisers, layers; the network
 notebook   the teaching notebook's style
 train      from `fit` to the step: begin with train/loop.py
 model      `DFN`; inference, custom_loop: its other halves; checkpoint: its files
+export     files and objects of other tools; it is imported by itself
 distributed  what joins several processes that train one network
+dask       rows that lie on a Dask cluster; imported by itself
 inspect    summary, gradient check, search of a learning rate
 plotting   pictures; it needs matplotlib and is imported by itself
 """

@@ -31,6 +31,7 @@ FLOORS = [
     "fitting",
     "datasets",
     "model",
+    "export",
     "distributed",
     "dask",
     "plotting",

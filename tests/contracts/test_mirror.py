@@ -13,6 +13,11 @@ ELSEWHERE = {
     "backend/array.py": "contracts/test_imports.py",  # types alone
     "nn/layers/context.py": "nn/layers/test_base.py",  # what all layers are given
     "nn/layers/weighted.py": "nn/layers/test_dense.py",  # what its two kinds have in common
+    # the files that they make are tested, and the ways there and back together
+    "export/operations.py": "export/test_program.py",
+    "export/printer.py": "export/test_numpy.py",
+    "export/texts.py": "export/test_numpy.py",
+    "export/torch_reading.py": "export/test_torch.py",
     # every rule goes through the same tests
     "optim/base.py": "optim/test_optimizers.py",
     "optim/sgd.py": "optim/test_optimizers.py",

@@ -41,8 +41,8 @@ def test_a_block_of_code(language, code, tmp_path):
             check_command(line.split("#")[0].split())
         return
     assert language == "python"
-    if "import pandas" in code:
-        pytest.importorskip("pandas")
+    for package in re.findall(r"^(?:import|from) (pandas|onnxruntime|torch|sklearn|safetensors)", code, re.MULTILINE):
+        pytest.importorskip(package)
     if "distributed.mpi" in code:
         try:
             importlib.import_module("mpi4py.MPI")

@@ -3,8 +3,11 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -177,3 +180,14 @@ def test_what_does_not_fit_is_told(client):
 def test_without_a_client_it_says_what_to_do():
     with pytest.raises(ValueError, match=r"there is none: client = dask.distributed.Client\(\)"):
         xdfn.dask.fit(network(), *collections())
+
+
+@pytest.mark.parametrize("more", [[], ["--many"]])
+def test_the_example(more):
+    path = Path(__file__).parents[2] / "examples" / "dask_mnist.py"
+    run = subprocess.run(
+        [sys.executable, path, "--rows", "2000", "--epochs", "2", *more], capture_output=True, text=True, check=True
+    )
+    (accuracy,) = re.findall(r"test accuracy (0\.\d+) after 2 epochs", run.stdout)
+    assert float(accuracy) > 0.8
+    assert "Warning" not in run.stderr

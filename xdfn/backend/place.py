@@ -41,6 +41,7 @@ _TRAITS = {
     "cupy": Traits(writes=True, fuses=True),
     "torch": Traits(writes=True, tapes=True),
     "jax": Traits(compiles=True),
+    "xdfn": Traits(tapes=True),  # of export: symbols, which remember what they are made of
 }
 
 

@@ -89,6 +89,10 @@ class Residual(LayerBase, traceable=True):
 
     # -- the layers' arrays, keys and penalties, under the names of the block --
 
+    def parts(self, params: Params, buffers: Buffers) -> list[tuple[str, LayerBase, Params, Buffers]]:
+        """The layers inside by their names, each with its own of the block's arrays."""
+        return list(zip(self._names, self.inner, self._split(params), self._split(buffers), strict=True))
+
     def _join(self, trees: Sequence[Mapping[str, V]]) -> dict[str, V]:
         """The arrays of the layers under the names of the block."""
         pairs = zip(self._names, trees, strict=True)
