@@ -35,8 +35,8 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "big, Adam": Case((784, 2048, 2048, 10), "adam", 512, 6),
-    "big, SGD": Case((784, 2048, 2048, 10), "sgd", 512, 6),
+    "big, Adam": Case((784, 2048, 2048, 10), "adam", 512, 16),
+    "big, SGD": Case((784, 2048, 2048, 10), "sgd", 512, 16),
     "small, Adam": Case((784, 200, 10), "adam", 512, 40),
     "small, 64 rows": Case((784, 200, 10), "adam", 64, 100),
 }
@@ -80,19 +80,21 @@ def measure(case, world, comm):
     from threadpoolctl import threadpool_limits
 
     found, k, rows = {}, comm.size, case.rows
-    ways = {  # threads, rows of the batch, whether all take part
-        "1 process": (1, rows, False),
-        f"1 process, {k} threads": (k, rows, False),
-        f"{k} processes, strong": (1, rows, True),
-        f"1 process, {k} threads, {k} x rows": (k, rows * k, False),
-        f"{k} processes, weak": (1, rows * k, True),
+    ways = {  # threads, rows of the batch, who takes part
+        "1 process": (1, rows, "one"),
+        f"1 process, {k} x rows": (1, rows * k, "one"),
+        f"1 process, {k} threads": (k, rows, "one"),
+        f"1 process, {k} threads, {k} x rows": (k, rows * k, "one"),
+        f"{k} processes, apart": (1, rows, "apart"),  # each trains a network of its own
+        f"{k} processes, strong": (1, rows, "together"),
+        f"{k} processes, weak": (1, rows * k, "together"),
     }
-    for name, (threads, size, together) in ways.items():
+    for name, (threads, size, who) in ways.items():
         asleep_until_all_come(world)
-        if together or comm.rank == 0:
+        if who != "one" or comm.rank == 0:
             with threadpool_limits(threads):
-                step, sums = seconds_a_step(case, size, comm if together else None)
-            if together:  # the rank that comes last does not wait, so the least is the sum's own time
+                step, sums = seconds_a_step(case, size, comm if who == "together" else None)
+            if who == "together":  # the rank that comes last does not wait, so the least is the sum's own time
                 sums = world.allreduce(sums, MPI.MIN)
             found[name] = step, sums
     return found
@@ -114,7 +116,7 @@ def time_sums(comm):
     return table
 
 
-def work(rounds, out):
+def work(rounds, out, only):
     from mpi4py import MPI
     from threadpoolctl import threadpool_limits
 
@@ -122,6 +124,8 @@ def work(rounds, out):
         world, comm = MPI.COMM_WORLD, xdfn.distributed.mpi()
     results = {"ranks": comm.size, "cores": len(os.sched_getaffinity(0)), "sum_us": time_sums(comm), "cases": {}}
     for name, case in CASES.items():
+        if only not in (None, name):
+            continue
         turns = [measure(case, world, comm) for _ in range(rounds)]
         if comm.rank == 0:
             results["cases"][name] = {
@@ -138,31 +142,33 @@ def report(results):
     print(f"{k} processes, {results['cores']} cores; ms a step, medians\n")
     for name, ways in results["cases"].items():
         one, strong, weak = ways["1 process"][0], ways[f"{k} processes, strong"], ways[f"{k} processes, weak"]
+        apart, threads = ways[f"{k} processes, apart"][0], ways[f"1 process, {k} threads"][0]
         case = CASES[name]
         n_params = sum(a * b + b for a, b in zip(case.units[:-1], case.units[1:], strict=True))
         print(f"{name}: {'-'.join(map(str, case.units))}, {case.rows} rows, {4e-6 * n_params:.2f} MB a sum")
         for way, (step, sums) in ways.items():
             print(f"  {way:32}{step:9.2f}" + (f"   of it the sum {sums:6.3f} ({sums / step:.1%})" if sums else ""))
         print(
-            f"  strong: {one / strong[0]:.2f} times as fast, threads {one / ways[f'1 process, {k} threads'][0]:.2f} "
-            f"times; weak: {k} processes at {one / weak[0]:.0%} each\n"
+            f"  strong: {one / strong[0]:.2f} times as fast, threads {one / threads:.2f} times; weak: {k} processes at "
+            f"{one / weak[0]:.0%} each, apart {one / apart:.0%}\n"
         )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out")
+    parser.add_argument("--case", choices=CASES, help="this one alone")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        work(given.rounds, given.out)
+        work(given.rounds, given.out, given.case)
         return
     mpiexec = shutil.which("mpiexec", path=f"{sys.prefix}/bin") or shutil.which("mpiexec")
     if mpiexec is None:
         sys.exit("benchmarks/distributed.py needs mpiexec: pip install mpi4py mpich")
-    more = ["--out", given.out] if given.out else []
+    more = [f"--{name}={value}" for name in ("out", "case") if (value := getattr(given, name))]
     command = [mpiexec, "-n", str(given.ranks), sys.executable, "-m", "mpi4py", __file__, "--worker"]
     # not with OPENBLAS_NUM_THREADS=1, which would be the most that threads can be set to
     sys.exit(subprocess.run([*command, "--rounds", str(given.rounds), *more], check=False).returncode)

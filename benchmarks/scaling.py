@@ -43,9 +43,9 @@ class Machine(NamedTuple):
     row: float
     update: float
 
-    def step(self, rows, ranks, n_bytes, link, crowding=1.0):
-        """Seconds of a step of the whole batch; `crowding` ranks share a core."""
-        return crowding * (self.row * rows / ranks + self.update) + link.seconds(n_bytes, ranks)
+    def step(self, rows, ranks, n_bytes, link, shared=1.0):
+        """Seconds of a step of the whole batch; what the ranks share makes all but the sums so much slower."""
+        return shared * (self.row * rows / ranks + self.update) + link.seconds(n_bytes, ranks)
 
 
 LINKS = {  # seconds, bytes a second: what one gets of the nominal rate is 80 to 95 %
@@ -69,30 +69,30 @@ def fitted_link(measured):
 
 
 def machine_of(measured, name):
-    """The figures of a case, from one process of one thread with its rows and the ranks of the measurement."""
-    case, ways, k = CASES[name], measured["cases"][name], measured["ranks"]
-    one, strong = ways["1 process"][0], ways[f"{k} processes, strong"]
-    crowding = max(1.0, k / measured["cores"])
-    alone = (strong[0] - strong[1]) / crowding  # rows / k, and the update
-    row = max(0.0, (one - alone) / (case.rows * (1 - 1 / k)))
-    return Machine(row * 1e-3, max(0.0, one - row * case.rows) * 1e-3)
+    """The figures of a case, from one process alone with two sizes of batches."""
+    rows, ways, k = CASES[name].rows, measured["cases"][name], measured["ranks"]
+    one, more = ways["1 process"][0] * 1e-3, ways[f"1 process, {k} x rows"][0] * 1e-3
+    row = (more - one) / (rows * (k - 1))
+    return Machine(row, max(0.0, one - row * rows))
 
 
 def check(measured, name, machine, link):
-    """Predicted and measured ms of the ranks' step, with the same batch and with as much a rank."""
+    """Predicted and measured ms of the ranks' step, with the same batch and with as much a rank.
+
+    The ranks of one machine share its memory and its cores: how much slower that makes each is measured apart, without
+    sums.
+    """
     case, ways, k = CASES[name], measured["cases"][name], measured["ranks"]
-    crowding = max(1.0, k / measured["cores"])
+    shared = ways[f"{k} processes, apart"][0] / ways["1 process"][0]
     for way, rows in (("strong", case.rows), ("weak", case.rows * k)):
-        predicted = machine.step(rows, k, 4 * n_params(case), link, crowding) * 1e3
+        predicted = machine.step(rows, k, 4 * n_params(case), link, shared) * 1e3
         seen = ways[f"{k} processes, {way}"][0]
-        print(
-            f"  {name:16}{k} ranks, {way:7} predicted {predicted:8.2f}  measured {seen:8.2f} ms ({predicted / seen:.2f})"
-        )
+        print(f"  {name:16}{k} ranks, {way:8}{predicted:9.2f} predicted{seen:9.2f} ms measured{predicted / seen:7.2f}")
 
 
 def predict(name, machine, links, ranks=(2, 4, 8, 16, 64, 256, 1024)):
     case = CASES[name]
-    n_bytes, one = 4 * n_params(case), machine.step(case.rows, 1, 0, None)
+    n_bytes, one = 4 * n_params(case), machine.step(case.rows, 1, 0, Link(0, 1))
     print(f"\n{name}: {case.rows} rows, {n_bytes / 1e6:.2f} MB, 1 rank {one * 1e3:.2f} ms a step")
     print(f"  {'efficiency, ' + str(case.rows) + ' rows a rank':34}" + "".join(f"{k:>8}" for k in ranks))
     for label, link in links.items():
@@ -109,15 +109,14 @@ def main():
     parser.add_argument("measured", nargs="+", type=Path)
     measured = [json.loads(path.read_text()) for path in parser.parse_args().measured]
     first = measured[0]
-    machines = {name: machine_of(first, name) for name in first["cases"]}
-    print("checked against what was measured (of the figures of the first file)")
+    print("checked against what was measured")
     for each in measured:
         link = fitted_link(each)
         print(f"  {each['ranks']} ranks: {link.latency * 1e6:.1f} us, {link.bandwidth / 1e9:.1f} GB/s between them")
-        for name, machine in machines.items():
-            check(each, name, machine, link)
-    for name, machine in machines.items():
-        predict(name, machine, {"this machine's memory": fitted_link(first), **LINKS})
+        for name in each["cases"]:
+            check(each, name, machine_of(each, name), link)
+    for name in first["cases"]:
+        predict(name, machine_of(first, name), {"this machine's memory": fitted_link(first), **LINKS})
 
 
 if __name__ == "__main__":
