@@ -1,7 +1,9 @@
 """The calls of NCCL, through a stand-in: there is no machine with several GPUs to test on."""
 
 import contextlib
+import importlib
 import sys
+import warnings
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -115,3 +117,19 @@ def test_arrays_of_the_host_go_there_and_back(calls):
 def test_abort(calls):
     NCCLCommunicator(0, 2, new_id(), 0).abort("an error")
     assert calls.made[-1] == ("abort",)
+
+
+def test_one_gpu_is_a_rank_cupy():
+    """For real, where there is a GPU and NCCL."""
+    cupy = pytest.importorskip("cupy")
+    with warnings.catch_warnings():  # CuPy tells of a missing NCCL
+        warnings.simplefilter("ignore")
+        nccl = importlib.import_module("cupy.cuda.nccl")
+    if not nccl.available:
+        pytest.skip("NCCL is not installed: pip install nvidia-nccl-cu12 or -cu13")
+    comm, x = NCCLCommunicator(0, 1, new_id(), 0), cupy.arange(5, dtype="f4")
+    comm.sum(x)
+    comm.start(x[1:])
+    comm.finish(x)
+    assert x.get().tolist() == [0, 1, 2, 3, 4]
+    assert comm.broadcast("a word") == "a word"
