@@ -1,11 +1,25 @@
 """For the tests and the doctests alike."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from _pytest.doctest import DoctestItem
 
 from xdfn.core.registry import REGISTRIES
+
+
+def is_installed(package):
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+# what cannot be imported without its packages; folders of tests have their names, so that `import` is no way to ask
+collect_ignore_glob = []
+if not all(map(is_installed, ("dask", "distributed", "xgboost-cpu"))):
+    collect_ignore_glob += ["xdfn/dask/*", "tests/dask/*"]
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from xdfn.notebook import *
 from xdfn.optim import *
 from xdfn.train import *
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DFN",

@@ -1,8 +1,4 @@
 import pytest
-
-pytest.importorskip("distributed", reason='there is no Dask; pip install ".[dask]"')
-pytest.importorskip("xgboost", reason='there is no xgboost; pip install ".[dask]"')
-
 from distributed import Client, LocalCluster
 
 

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
@@ -8,6 +7,7 @@ from xdfn.backend import namespace, place, to_numpy
 from xdfn.sklearn import MLPClassifier, MLPRegressor, inputs
 from xdfn.sklearn.inputs import is_foreign, read_weights
 
+pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ARGS = {"hidden_layer_sizes": (8,), "max_iter": 5, "batch_size": 32, "random_state": 1}
 

@@ -7,8 +7,8 @@ answers     `predict`, `predict_proba`
 """
 
 try:
-    import dask as _dask
-    import distributed as _distributed
+    import dask.array as _dask
+    import distributed.client as _distributed
 except ImportError as error:
     raise ModuleNotFoundError(
         'xdfn.dask needs Dask: pip install "dask[array]" distributed xgboost-cpu, or in the checkout of xdfn '
