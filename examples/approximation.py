@@ -1,10 +1,16 @@
-"""Universal approximation by hand: a network with one hidden layer of sigmoids comes as near to a continuous function
-as one likes (Cybenko 1989, doi:10.1007/BF02551274). Nothing is trained here; the weights are set.
+"""
+Universal approximation by hand
+===============================
+
+A network with one hidden layer of sigmoids comes as near to a continuous function as one likes (Cybenko 1989,
+doi:10.1007/BF02551274). Nothing is trained here; the weights are set.
 
 Two steep sigmoids make a tower: sigmoid(k (x - a)) - sigmoid(k (x - b)) is about 1 between a and b and about 0
 elsewhere. n towers side by side over [0, 1], each as high as f at its middle, are a staircase that follows f. Within a
-tower f moves away from its value at the middle by at most max|f'| times half the tower's width, so the largest error
-is at most about max|f'| / (2 n): twice the towers, half the error.
+tower f moves away from its value at the middle by at most ``max|f'|`` times half the tower's width, so the largest
+error is at most about ``max|f'| / (2 n)``: twice the towers, half the error.
+
+::
 
     python examples/approximation.py
 """

@@ -1,4 +1,9 @@
-"""MNIST on the workers of a Dask cluster, here processes of this machine; ``--scheduler tcp://...`` takes another one.
+"""
+MNIST on a Dask cluster
+=======================
+
+The workers of a Dask cluster train one network. Here they are processes of this machine; ``--scheduler tcp://...``
+takes another cluster.
 
 The rows lie on the workers, in blocks; each worker takes its share of every batch. ``--many`` fits four networks at
 once instead, one a worker, which needs no sums.

@@ -1,4 +1,8 @@
-"""MNIST on several processes: ``OPENBLAS_NUM_THREADS=1 mpiexec -n 2 python -m mpi4py examples/distributed_mnist.py``.
+"""
+MNIST on several processes
+==========================
+
+Started by ``OPENBLAS_NUM_THREADS=1 mpiexec -n 2 python -m mpi4py examples/distributed_mnist.py``.
 
 Every rank sees all rows and takes its share of each batch; rank 0 prints. ``--own`` gives each rank rows of its own.
 """

@@ -1,5 +1,11 @@
-"""What keeps a network from learning its training rows by heart? The ablation of Srivastava et al. 2014 (JMLR 15,
+"""
+Five ways to regularise
+=======================
+
+What keeps a network from learning its training rows by heart? The ablation of Srivastava et al. 2014 (JMLR 15,
 Table 9) on MNIST: a plain network of three hidden layers against L2, max-norm, and dropout with each of them.
+
+::
 
     python examples/regularisation.py           # layers of 384, 384 and 768 units, half an hour on two cores
     python examples/regularisation.py --full    # the paper's 1024, 1024 and 2048: hours on a CPU

@@ -1,4 +1,9 @@
-"""A frame with numbers and categories, a pipeline of scikit-learn, and a search: the import of the network is new."""
+"""
+A frame in a pipeline
+=====================
+
+A frame with numbers and categories, a pipeline of scikit-learn, and a search: the import of the network is new.
+"""
 
 import numpy as np
 import pandas as pd

@@ -1,6 +1,12 @@
-"""Train a deep feedforward network on MNIST: the default recipe reaches 98 % on the test set in under a minute on two
-cores, the notebook's its 89 %, and the best one, ten minutes long, 98.8 %. Give `--backend cupy` to do the same on an
+"""
+MNIST
+=====
+
+Train a deep feedforward network on MNIST: the default recipe reaches 98 % on the test set in under a minute on two
+cores, the notebook's its 89 %, and the best one, ten minutes long, 98.8 %. Give ``--backend cupy`` to do the same on an
 NVIDIA GPU.
+
+::
 
     python examples/train_mnist.py
     python examples/train_mnist.py --recipe notebook

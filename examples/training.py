@@ -1,5 +1,11 @@
-"""Training as one does it in earnest: find a learning rate, train with a schedule and early stopping on rows held out,
+"""
+A whole training
+================
+
+Training as one does it in earnest: find a learning rate, train with a schedule and early stopping on rows held out,
 and look at what came of it. On a sixth of MNIST, in half a minute on two cores.
+
+::
 
     python examples/training.py
 """

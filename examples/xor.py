@@ -1,7 +1,13 @@
-"""XOR: the smallest function that no linear model can learn.
+"""
+XOR, from 40 starts
+===================
+
+XOR is the smallest function that no linear model can learn.
 
 The notebook learns it with two ReLU units, w^T max(0, W^T x + c) + b, squared error and SGD with lr = 1, and shows one
 lucky start. Here are 40 starts of that recipe, and a recipe that works from all 40: four tanh units and Adam.
+
+::
 
     python examples/xor.py
 """
