@@ -124,7 +124,7 @@ def test_without_matplotlib_plotting_says_what_to_install():
     (requirement,) = extras["plot"]
     assert f'"{requirement}"' in last
     assert '".[plot]"' in last
-    assert "xdfn[plot]" in extras["examples"]
+    assert "xdfn[plot,progress]" in extras["examples"]
 
 
 def test_without_scikit_learn_its_package_says_what_to_install():

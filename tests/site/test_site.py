@@ -76,7 +76,11 @@ def page(request, browser, address):
     faults = []
     page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("requestfailed", lambda asked: faults.append(f"failed: {asked.url}"))
+    # a request is aborted where the next page is asked for before all of the last one came
+    page.on(
+        "requestfailed",
+        lambda asked: None if asked.failure == "net::ERR_ABORTED" else faults.append(f"{asked.failure}: {asked.url}"),
+    )
     page.on(
         "response", lambda answer: faults.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
     )
