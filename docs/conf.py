@@ -28,7 +28,7 @@ extensions = [
     "pages",
     "reference",
 ]
-exclude_patterns = ["README.md", "_*", "gallery/*.ipynb", "gallery/*.py", "gallery/*.zip"]
+exclude_patterns = ["_*", "gallery/*.ipynb", "gallery/*.py", "gallery/*.zip"]
 templates_path = ["_templates"]
 default_role = "code"
 smartquotes = False  # of g'(z)
@@ -78,7 +78,7 @@ html_theme_options = {
     "logo": {"text": "xdfn", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "installation", "mathematics")}
 
 sphinx_gallery_conf = gallery.settings(DOCS)
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -18,8 +18,9 @@ def spirals():
     rng = np.random.default_rng(0)
     y = np.arange(1_000) % 2
     t = 3 * np.pi * np.sqrt(rng.uniform(0.02, 1, 1_000))
-    X = np.stack([t * np.cos(t + np.pi * y), t * np.sin(t + np.pi * y)], axis=1) / 3 + rng.normal(0, 0.07, (1_000, 2))
-    return X, y
+    turn = t + np.pi * y
+    X = np.stack([t * np.cos(turn), t * np.sin(turn)], axis=1) / 3
+    return X + rng.normal(0, 0.07, X.shape), y
 
 
 def front():

@@ -25,8 +25,8 @@ def as_here(text, source, page):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
         if target in COPIES:
             target = f"docs/{COPIES[target]}"
-        elif target == "docs/README.md":
-            target = "docs/index.md"
+        elif target == "examples":
+            target = "docs/gallery/index.rst"
         elif source.startswith("docs/") and target.startswith("docs/"):
             return match[0]
         here = posixpath.relpath(target, posixpath.dirname(f"docs/{page}"))

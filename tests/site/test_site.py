@@ -22,6 +22,9 @@ FLAGS = [
 PAGES = (
     "index",
     "installation",
+    "tutorials",
+    "guide",
+    "about",
     "mnist",
     "training",
     "names",
@@ -130,7 +133,8 @@ def test_search(page, address, words, found):
 
 def test_the_menu_leads_from_page_to_page(page, address):
     page.goto(f"{address}/index.html")
-    if page.viewport_size["width"] < 960:  # the menu is behind a button
-        page.locator("button.primary-toggle, label.primary-toggle").first.click()
-    page.locator("a.nav-link:visible, nav a:visible").filter(has_text="MNIST on the CPU").first.click()
-    page.wait_for_url("**/mnist.html")
+    for word, name in (("Tutorials", "tutorials"), ("MNIST on the CPU", "mnist"), ("Reference", "reference/index")):
+        if page.viewport_size["width"] < 960:  # the menu is behind a button
+            page.locator("button.primary-toggle, label.primary-toggle").first.click()
+        page.locator("a.nav-link:visible, nav a:visible").filter(has_text=word).first.click()
+        page.wait_for_url(f"**/{name}.html")
