@@ -15,6 +15,8 @@ COPIES = {
     "CHANGELOG.md": "project/changelog.md",
     "benchmarks/README.md": "project/benchmarks.md",
 }
+# folders of the repository, and the pages that are made of them
+MADE = {"examples": "docs/gallery/index.rst", "xdfn": "docs/reference/index.rst"}
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)(#[^)\s]*)?(\))")
 
 
@@ -25,8 +27,8 @@ def as_here(text, source, page):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
         if target in COPIES:
             target = f"docs/{COPIES[target]}"
-        elif target == "examples":
-            target = "docs/gallery/index.rst"
+        elif target in MADE:
+            target = MADE[target]
         elif source.startswith("docs/") and target.startswith("docs/"):
             return match[0]
         here = posixpath.relpath(target, posixpath.dirname(f"docs/{page}"))

@@ -32,6 +32,16 @@ def test_numpys_short_ways_are_numpys(rng):
         _numpy.nonsense  # noqa: B018
 
 
+def test_reshape_copies_as_asked():
+    x = np.arange(6.0).reshape(2, 3)
+    for copy in (None, False):
+        assert np.shares_memory(_numpy.reshape(x, (6,), copy=copy), x)
+    assert not np.shares_memory(_numpy.reshape(x, (6,), copy=True), x)
+    assert not np.shares_memory(_numpy.reshape(x.T, (6,)), x)
+    with pytest.raises(ValueError, match="a view of this shape is not possible"):
+        _numpy.reshape(x.T, (6,), copy=False)
+
+
 def test_rows_are_added_one_after_the_other(rng):
     rows, values = np.asarray([2, 0, 2, 2], "i4"), rng.normal(size=(4, 6))
     out = np.ones((3, 3))

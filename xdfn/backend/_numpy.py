@@ -70,7 +70,10 @@ def zeros_like(x: Host, dtype: "DTypeLike | None" = None) -> Host:
 
 
 def reshape(x: Host, shape: tuple[int, ...], copy: bool | None = None) -> Host:
-    return x.reshape(shape) if copy is None else x.reshape(shape, copy=copy)
+    y = x.reshape(shape)  # whose own copy= is not there before NumPy 2.1
+    if copy is False and x.size and not np.may_share_memory(x, y):
+        raise ValueError("a view of this shape is not possible: its elements are apart in memory")
+    return y.copy() if copy and np.may_share_memory(x, y) else y
 
 
 def astype(x: Host, dtype: "DTypeLike", copy: bool = True) -> Host:
