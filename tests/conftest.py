@@ -1,11 +1,13 @@
-"""The array libraries at hand. `backend` runs a test on each; XDFN_BACKENDS=numpy,cupy narrows them, and makes a
-library that is named and missing an error instead of a skip.
+"""The array libraries at hand: `backend` runs a test on each. XDFN_BACKENDS=numpy,cupy names them instead; a library
+that is named and missing is an error.
 """
 
+import collections
 import contextlib
 import enum
 import importlib
 import os
+import re
 
 import numpy as np
 import pytest
@@ -76,18 +78,36 @@ with contextlib.suppress(ImportError):
     jax.config.update("jax_enable_x64", True)  # else float64 is float32 there
 
 NAMED = [Backend(name) for name in os.environ.get("XDFN_BACKENDS", "").replace(" ", "").split(",") if name]
-ALL = [b for b in Backend if not NAMED or b in NAMED]
+MISSING = {b: b.missing() for b in NAMED or Backend}
+AT_HAND = NAMED or [b for b in Backend if not MISSING[b]]
 
 
-@pytest.fixture(params=ALL, ids=lambda b: b.value)
+@pytest.fixture(params=AT_HAND, ids=lambda b: b.value)
 def backend(request):
-    reason = request.param.missing()
-    if reason and NAMED:
-        pytest.fail(f"XDFN_BACKENDS names {request.param.value}: {reason}")
-    if reason:
-        pytest.skip(reason)
+    if MISSING[request.param]:
+        pytest.fail(f"XDFN_BACKENDS names {request.param.value}: {MISSING[request.param]}")
     with request.param.active():
         yield request.param
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Last of all: on which array libraries the tests ran, and what was skipped, a line for each reason."""
+    write = terminalreporter.write_line
+    passed = collections.Counter(map(library, terminalreporter.stats.get("passed", ())))
+    write("")
+    for b in Backend:
+        told = MISSING.get(b) or (f"{passed[b.value]} passed" if b in AT_HAND else "XDFN_BACKENDS does not name it")
+        write(f"{b.value:21}{told}")
+    write(f"{'no array library':21}{passed['others']} passed")
+    reasons = (report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ()))
+    for reason, n in sorted(collections.Counter(reasons).items()):
+        write(f"{'skipped':21}{n}: {reason}")
+
+
+def library(report):
+    """The backend of a test, as its name has it between brackets: the longer of numpy and numpy-readonly."""
+    named = (b.value for b in Backend if re.search(rf"[\[-]{b.value}[]-]", report.nodeid))
+    return max(named, key=len, default="others")
 
 
 @pytest.fixture
