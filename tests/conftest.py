@@ -95,11 +95,14 @@ def pytest_terminal_summary(terminalreporter):
     write = terminalreporter.write_line
     passed = collections.Counter(map(library, terminalreporter.stats.get("passed", ())))
     write("")
-    for b in Backend:
+    for b in Backend if passed.keys() - {"others"} else ():
         told = MISSING.get(b) or (f"{passed[b.value]} passed" if b in AT_HAND else "XDFN_BACKENDS does not name it")
         write(f"{b.value:21}{told}")
     write(f"{'no array library':21}{passed['others']} passed")
-    reasons = (report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ()))
+    reasons = (
+        report.longrepr[2].removeprefix("Skipped: ").splitlines()[0]
+        for report in terminalreporter.stats.get("skipped", ())
+    )
     for reason, n in sorted(collections.Counter(reasons).items()):
         write(f"{'skipped':21}{n}: {reason}")
 

@@ -155,8 +155,10 @@ CALLBACKS = [
     "Checkpoint(path='model.npz', best='val_accuracy')",
     "CSVLog(path='log.csv')",
     "LearningRateLog",
+    "MLflowLog(save_model=True)",
     "Log(level='WARNING')",
     "ProgressBar(batches=True)",
+    "TensorBoardLog(path='runs')",
 ]
 
 

@@ -33,6 +33,7 @@ from xdfn.train.callbacks.base import *
 from xdfn.train.callbacks.checkpoint import *
 from xdfn.train.callbacks.logs import *
 from xdfn.train.callbacks.stopping import *
+from xdfn.train.callbacks.trackers import *
 from xdfn.train.data import *
 from xdfn.train.metrics.base import *
 from xdfn.train.metrics.classification import *

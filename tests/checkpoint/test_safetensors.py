@@ -58,7 +58,5 @@ def test_files_of_others_are_no_models(tmp_path):
 def test_without_the_package_it_says_what_to_install(tmp_path):
     code = "import sys; sys.modules['safetensors'] = None; from xdfn import DFN; DFN(2, 2).save('m.safetensors')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert (
-        "ModuleNotFoundError: a .safetensors file needs the package safetensors: pip install safetensors" in run.stderr
-    )
+    assert 'ModuleNotFoundError: a .safetensors file needs safetensors: pip install "safetensors>=0.4.3"' in run.stderr
     assert list(tmp_path.iterdir()) == []

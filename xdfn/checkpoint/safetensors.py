@@ -12,6 +12,7 @@ import numpy as np
 
 from xdfn.backend import Host
 from xdfn.checkpoint.npz import TEXT
+from xdfn.core.optional import need
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,12 +32,8 @@ class Entry(NamedTuple):
 
 
 def _package() -> "ModuleType":
-    try:
-        importlib.import_module("safetensors.numpy")
-        return importlib.import_module("safetensors")
-    except ImportError as error:
-        advice = 'pip install safetensors, or in the checkout of xdfn pip install ".[safetensors]"'
-        raise ModuleNotFoundError(f"a .safetensors file needs the package safetensors: {advice} ({error})") from error
+    need("a .safetensors file", "safetensors.numpy", "safetensors", "safetensors>=0.4.3")
+    return importlib.import_module("safetensors")
 
 
 def write(file: IO[bytes], arrays: Mapping[str, Host], text: str) -> None:

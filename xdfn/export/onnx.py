@@ -7,8 +7,9 @@ from typing import SupportsIndex
 import numpy as np
 
 from xdfn.backend import Foreign, Host
+from xdfn.core.optional import need
 from xdfn.core.writer import write_whole
-from xdfn.export.formats import HAS_WORD, need
+from xdfn.export.formats import HAS_WORD
 from xdfn.export.operations import Block, FirstColumns, LargestPiece, Lookup, Normalization, Product, Program, Step
 from xdfn.export.printer import Printer
 from xdfn.export.program import has_word, read_program
@@ -88,7 +89,7 @@ def to_onnx(
     >>> [output.name for output in to_onnx(model, classes=["ant", "bee", "cat"]).graph.output]
     ['label', 'probabilities']
     """
-    onnx = need("onnx", "onnx", "onnx>=1.17")
+    onnx = need("xdfn.export", "onnx", "onnx", "onnx>=1.17")
     proto = _Graph(onnx, read_program(model, "to_onnx", dtype, classes)).proto()
     onnx.checker.check_model(proto, full_check=True)
     if path is not None:

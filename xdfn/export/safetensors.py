@@ -6,9 +6,10 @@ import os
 import numpy as np
 
 from xdfn.backend import Foreign, put, to_numpy
+from xdfn.core.optional import need
 from xdfn.core.part import Part
 from xdfn.core.writer import write_whole
-from xdfn.export.formats import HAS_WORD, need
+from xdfn.export.formats import HAS_WORD
 from xdfn.export.models import answering
 from xdfn.model import DFN
 from xdfn.nn.layers.base import LayerBase
@@ -52,7 +53,10 @@ def export_safetensors(model: object, path: str | os.PathLike[str]) -> None:
     ...     sorted((name, x.shape) for name, x in load_file(f"{folder}/net.safetensors").items())
     [('FC1.W', (4, 8)), ('FC1.b', (1, 8)), ('FC2.W', (8, 3)), ('FC2.b', (1, 3))]
     """
-    of_numpy, frozen = need("safetensors.numpy", "safetensors", "safetensors>=0.4.3"), answering(model).frozen
+    of_numpy, frozen = (
+        need("xdfn.export", "safetensors.numpy", "safetensors", "safetensors>=0.4.3"),
+        answering(model).frozen,
+    )
     trees = zip(frozen.layers, frozen.params, frozen.buffers, strict=True)
     arrays = {
         f"{layer}.{name}": np.ascontiguousarray(to_numpy(x))
@@ -78,7 +82,7 @@ def import_safetensors(path: str | os.PathLike[str], model: DFN) -> DFN:
     ModuleNotFoundError
         The package safetensors is not installed.
     """
-    of_numpy = need("safetensors.numpy", "safetensors", "safetensors>=0.4.3")
+    of_numpy = need("xdfn.export", "safetensors.numpy", "safetensors", "safetensors>=0.4.3")
     answering(model)  # which says what is missing
     error = importlib.import_module("safetensors").SafetensorError
     try:

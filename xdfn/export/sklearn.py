@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from xdfn.backend import ArrayLike, Foreign, Host, as_array, namespace, to_numpy
+from xdfn.core.optional import need
 from xdfn.core.part import Part
 from xdfn.core.registry import Spec
-from xdfn.export.formats import HAS_WORD, need, refusal
+from xdfn.export.formats import HAS_WORD, refusal
 from xdfn.export.models import DECISIONS, Answering, answering
 from xdfn.model import DFN
 from xdfn.nn.activations import ActivationBase, Affine, ReLU, Sigmoid, Tanh
@@ -173,7 +174,7 @@ def to_sklearn(model: object, *, classes: object = None) -> Foreign:
     >>> to_sklearn(DFN(layers=[8, 3], seed=0).initialize(np.zeros((1, 4))))
     MLPClassifier(hidden_layer_sizes=(8,))
     """
-    neural = need("sklearn.neural_network", "sklearn", "scikit-learn>=1.6")
+    neural = need("xdfn.export", "sklearn.neural_network", "sklearn", "scikit-learn>=1.6")
     given = answering(model, classes)
     coefs, intercepts = _coefs(given, "to_sklearn")
     activation, loss = _activation(given), given.frozen.loss

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from xdfn.backend import Foreign, Host, to_numpy
+from xdfn.core.optional import need
 from xdfn.core.part import Part
-from xdfn.export.formats import HAS_WORD, need, refusal
+from xdfn.export.formats import HAS_WORD, refusal
 from xdfn.export.models import answering
 from xdfn.nn.activations import (
     ELU,
@@ -96,7 +97,7 @@ _LINKS: dict[Callable[..., object], Callable[[Foreign], list[Module]]] = {
 def _filled(module: Module, **values: Host) -> Module:
     """The module with these values in its parameters and buffers, in their dtype."""
     dtype = next(iter(values.values())).dtype.name
-    torch = need("torch", "torch", "torch>=2.6")
+    torch = need("xdfn.export", "torch", "torch", "torch>=2.6")
     module = module.to(getattr(torch, dtype))
     with torch.no_grad():
         for name, value in values.items():
@@ -151,7 +152,7 @@ def to_torch(model: object, *, scores: bool = False) -> Module:
       (3): Softmax(dim=-1)
     )
     """
-    nn = need("torch.nn", "torch", "torch>=2.6")
+    nn = need("xdfn.export", "torch.nn", "torch", "torch>=2.6")
     given = answering(model)
     frozen, modules = given.frozen, []
     trees = zip(frozen.layers.items(), frozen.network.layers, frozen.params, frozen.buffers, strict=True)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from xdfn.backend import Foreign
+from xdfn.core.optional import need
 from xdfn.core.registry import Spec
-from xdfn.export.formats import need
 from xdfn.model import DFN
 from xdfn.nn.activations import (
     ELU,
@@ -83,7 +83,7 @@ def from_torch(
     >>> model.predict_proba(torch.ones((5, 4))).shape
     torch.Size([5, 3])
     """
-    nn = need("torch.nn", "torch", "torch>=2.6")
+    nn = need("xdfn.export", "torch.nn", "torch", "torch>=2.6")
     if isinstance(network, nn.Sequential):
         if activation is not None:
             raise ValueError("activation is for a state dict; an nn.Sequential has its own")

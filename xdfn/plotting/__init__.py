@@ -5,6 +5,7 @@ neurons     neuron: one unit, forward and backward, with its numbers
 flow        error_flow: how the errors flow back through the layers
 images      weights: what goes into each unit, as images
 curves      history: the training curves; learning_rates: a search for a learning rate
+live        LivePlot: the training curves while a model trains
 decisions   decision_surface: predictions over the plane; confusion_matrix: which class is taken for which
 """
 
@@ -20,10 +21,12 @@ from xdfn.plotting.curves import history, learning_rates
 from xdfn.plotting.decisions import confusion_matrix, decision_surface
 from xdfn.plotting.flow import error_flow
 from xdfn.plotting.images import weights
+from xdfn.plotting.live import LivePlot
 from xdfn.plotting.neurons import neuron
 from xdfn.plotting.structure import network
 
 __all__ = [
+    "LivePlot",
     "confusion_matrix",
     "decision_surface",
     "error_flow",

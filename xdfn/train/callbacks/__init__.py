@@ -7,12 +7,14 @@ paths        the path of a file that a callback writes
 stopping     EarlyStopping
 checkpoint   Checkpoint
 logs         CSVLog, LearningRateLog, ProgressBar, and the lines that `fit` prints
+trackers     TensorBoardLog, MLflowLog
 """
 
-from xdfn.train.callbacks import base, checkpoint, logs, stopping
+from xdfn.train.callbacks import base, checkpoint, logs, stopping, trackers
 from xdfn.train.callbacks.base import *
 from xdfn.train.callbacks.checkpoint import *
 from xdfn.train.callbacks.logs import *
 from xdfn.train.callbacks.stopping import *
+from xdfn.train.callbacks.trackers import *
 
-__all__ = [*base.__all__, *checkpoint.__all__, *logs.__all__, *stopping.__all__]
+__all__ = [*base.__all__, *checkpoint.__all__, *logs.__all__, *stopping.__all__, *trackers.__all__]

@@ -26,6 +26,7 @@ class Model(Protocol):
     history: dict[str, list[float]]
     stop_training: bool
     optimizer: Spec[OptimizerBase] | None
+    batch_size: int
 
     @property
     def learning_rate(self) -> float: ...

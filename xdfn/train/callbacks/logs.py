@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from xdfn.core.fields import Field, choice_field, flag
+from xdfn.core.optional import need
 from xdfn.core.writer import write_whole
 from xdfn.train.callbacks.base import Callback, FitInfo, Model, callbacks
 from xdfn.train.callbacks.paths import check_folder, path_field
@@ -156,7 +157,8 @@ class LearningRateLog(Callback):
 class ProgressBar(Callback):
     """A bar of the epochs, or with `batches` of the batches, in a terminal or a notebook.
 
-    Needs tqdm (`pip install tqdm`).
+    It has the values of the last epoch, the time since the fit began, and the time that is left.
+    Needs tqdm; the extra ``progress`` brings it.
     Bars of the batches make training go batch by batch, but do not read the device.
     """
 
@@ -181,10 +183,7 @@ class ProgressBar(Callback):
         return self.batches
 
     def on_fit_begin(self, model: Model, info: FitInfo) -> None:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            raise ValueError(f"ProgressBar needs tqdm: pip install tqdm ({error})") from None
+        tqdm = need("ProgressBar", "tqdm.auto", "progress", "tqdm>=4.66").tqdm
         total, unit = (info.n_epochs * info.n_batches, "batch") if self.batches else (info.n_epochs, "epoch")
         self._bar = tqdm(total=total, unit=unit)
 
