@@ -39,8 +39,11 @@ myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
 
-# notebooks are shown as they were executed
-nb_execution_mode = "off"
+# notebooks are kept without what they print, and run where they are shown
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 # the reference
 autosummary_generate = True

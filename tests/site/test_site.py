@@ -19,6 +19,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+NOTEBOOK = "notebooks/deep-feedforward-networks-zh"
 PAGES = (
     "index",
     "installation",
@@ -30,6 +31,8 @@ PAGES = (
     "names",
     "sklearn",
     "mathematics",
+    "notebooks/deep-feedforward-networks",
+    NOTEBOOK,
     "architecture",
     "speed",
     "project/benchmarks",
@@ -111,7 +114,12 @@ def test_a_page(page, address, name):
 
 
 def test_figures_are_there(page, address):
-    for name, least in (("index", 1), ("mathematics", 4), ("gallery/xor", 1)):
+    for name, least in (
+        ("index", 1),
+        ("mathematics", 4),
+        ("gallery/xor", 1),
+        ("notebooks/deep-feedforward-networks-zh", 10),
+    ):
         page.goto(f"{address}/{name}.html")
         assert page.locator("article img").count() >= least
 
