@@ -42,10 +42,10 @@ def test_every_module_has_its_tests(path):
 
 
 def test_every_file_of_tests_has_its_module():
-    """Beside the contracts, which hold for all of them, and the site of documents."""
+    """Beside the contracts, which hold for all of them, the site of documents and the teaching notebooks."""
     guards = set(map(guard_of, MODULES))
     files = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
-    assert {file for file in files - guards if not file.startswith(("contracts/", "site/"))} == set()
+    assert {file for file in files - guards if not file.startswith(("contracts/", "notebooks/", "site/"))} == set()
 
 
 def test_the_exceptions_are_modules_without_a_file_of_their_own():
