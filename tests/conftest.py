@@ -8,6 +8,7 @@ import enum
 import importlib
 import os
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -111,6 +112,14 @@ def library(report):
     """The backend of a test, as its name has it between brackets: the longer of numpy and numpy-readonly."""
     named = (b.value for b in Backend if re.search(rf"[\[-]{b.value}[]-]", report.nodeid))
     return max(named, key=len, default="others")
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also where the shell has it ignored, as for jobs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

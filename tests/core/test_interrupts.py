@@ -23,17 +23,12 @@ PARTS = (
 )
 EVERY = int(os.environ.get("XDFN_EVERY", "97"))  # of the bytecodes; 1 takes some minutes
 
-pytestmark = pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread"
-)
-
-
-@pytest.fixture(autouse=True)
-def default_handler():
-    """A job in the background of a shell ignores the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = [
+    pytest.mark.skipif(
+        threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread"
+    ),
+    pytest.mark.usefixtures("interruptible"),
+]
 
 
 class Watching(Callback):

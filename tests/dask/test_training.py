@@ -158,6 +158,7 @@ def test_a_worker_that_dies_is_told(n_workers):
         assert time.perf_counter() - start < 15  # with all that comes before; the death alone is told within 2 s here
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_at_the_client_frees_the_workers(client):
     timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
