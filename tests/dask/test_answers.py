@@ -26,6 +26,21 @@ def test_an_array_is_answered_block_by_block(method, columns):
     np.testing.assert_allclose(answers[30:33].compute(scheduler="sync"), expected[30:33], rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", [predict, predict_proba])
+def test_blocks_without_rows_are_answered(method):
+    """As a condition on the rows leaves them."""
+    model, X = trained(3)
+    X[:25, 0] = -1
+    dX = da.from_array(X, chunks=(25, 4))
+    expected = getattr(model, method.__name__)(X[X[:, 0] > 0])
+    answers = method(model, dX[dX[:, 0] > 0]).compute(scheduler="sync")
+    np.testing.assert_allclose(answers, expected, rtol=1e-12)
+    dd, pd = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    frame = dd.from_pandas(pd.DataFrame(X, columns=list("abcd")), npartitions=3)
+    answers = method(model, frame[frame.a > 0]).compute(scheduler="sync")
+    np.testing.assert_allclose(answers.to_numpy(), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("n_out", [1, 2])
 def test_a_regression_is_answered(n_out):
     model, X = trained(n_out, loss="squared_error")

@@ -32,6 +32,23 @@ def work(rank, size, queue, leaves):
     return comm.rank, x.tolist(), word
 
 
+def alone(queue):
+    def learn():
+        return queue.get()
+
+    start = time.perf_counter()
+    with pytest.raises(ConnectionError, match="another worker did not come"):  # noqa: SIM117
+        with rabit(0, 2, "127.0.0.1", queue.put, learn, lambda: time.perf_counter() - start > 1):
+            pass
+    return time.perf_counter() - start
+
+
+def test_a_training_that_is_given_up_keeps_nobody_waiting():
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(1) as pool:
+        assert pool.apply(alone, (manager.Queue(),)) < 10
+
+
 def run(size, leaves=None):
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(size) as pool:

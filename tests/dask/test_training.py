@@ -71,7 +71,8 @@ def test_one_worker_trains_plainly(client):
     home = next(iter(client.nthreads()))
     X, y = collections()
     dX, dy = client.persist([X.rechunk({1: -1}), y], workers=[home])
-    model = xdfn.dask.fit(network(), dX, dy, 3, 16, None, client=client)
+    with pytest.warns(UserWarning, match="203, .*0.*: 3 workers do the work of 1.0"):
+        model = xdfn.dask.fit(network(), dX, dy, 3, 16, None, client=client)
     assert_same(network().fit(*data(), 3, 16, None), model)
 
 
@@ -158,6 +159,37 @@ def test_a_worker_that_dies_is_told(n_workers):
         assert time.perf_counter() - start < 15  # with all that comes before; the death alone is told within 2 s here
 
 
+def slow(block):
+    time.sleep(0.15)
+    return block
+
+
+@pytest.mark.filterwarnings("ignore:the rows lie unevenly")  # after those of the killed worker are computed anew
+@pytest.mark.parametrize("seconds", [0.2, 0.9, 1.3])
+def test_a_worker_that_dies_before_the_training_lets_nobody_wait(seconds):
+    """While blocks are computed, brought together, or while ranks find each other: an error, or other workers do it."""
+    with (
+        LocalCluster(2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster) as client,
+    ):
+        X, y = collections()
+        pids = client.run(os.getpid)
+        timer = threading.Timer(seconds, os.kill, (pids[min(pids)], signal.SIGKILL))
+        timer.start()
+        start = time.perf_counter()
+        try:
+            model = xdfn.dask.fit(network(), X.map_blocks(slow, dtype=float), y, 300, 16, None)
+            assert len(model.history["loss"]) == 300
+        except RuntimeError as error:
+            assert "died while it trained" in str(error)
+        assert time.perf_counter() - start < 20
+        timer.join()
+        client.wait_for_workers(2)  # the killed one is started anew
+        start = time.perf_counter()
+        assert len(xdfn.dask.fit(network(), X, y, 2, 16, None).history["loss"]) == 2
+        assert time.perf_counter() - start < 10  # nobody waits any longer
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_at_the_client_frees_the_workers(client):
     timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
@@ -172,6 +204,10 @@ def test_ctrl_c_at_the_client_frees_the_workers(client):
 
 def test_what_does_not_fit_is_told(client):
     dX, dy = collections()
+    with pytest.raises(TypeError, match=r"trains a DFN, got str; estimators of xdfn\.sklearn fit rows in memory"):
+        xdfn.dask.fit("model", dX, dy)
+    with pytest.raises(TypeError, match="it is called n_epochs here"):
+        xdfn.dask.fit(network(), dX, dy, epochs=2)
     with pytest.raises(ValueError, match=r"y must lie in \[0, 2\], got values from 7 to 9"):
         xdfn.dask.fit(network(), dX, dy + 7, 2, 16, None)
     with pytest.raises(ValueError, match="X holds no rows"):

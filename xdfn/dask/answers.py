@@ -7,7 +7,7 @@ from uuid import uuid4
 import dask
 import numpy as np
 
-from xdfn.backend import HOST, Array, Host, as_array, place, to_numpy
+from xdfn.backend import HOST, Array, Host, as_array, namespace, place, to_numpy
 from xdfn.dask.blocks import require_collection
 from xdfn.model import DFN
 
@@ -69,11 +69,12 @@ def _lazily(model: DFN, X: Any, method: Answer) -> Any:
 
 
 def answer(block: Array, model: DFN, method: Answer) -> Array:
-    """A block's predictions, where it is."""
+    """A block's predictions, where it is; a block may have no rows."""
     if place(block) != HOST:
         model = copy.copy(model).to(block)
-    given: Array = getattr(model, method)(block)
-    return given
+    n = block.shape[0]
+    given: Array = getattr(model, method)(block if n else namespace(block).ones((1, block.shape[1])))
+    return given[:n, ...]
 
 
 def answer_frame(block: Any, model: DFN, method: Answer) -> Any:

@@ -1,14 +1,17 @@
 """Which worker holds which rows, and how they become its share of a training."""
 
+import contextlib
 import math
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dask.base import is_dask_collection
 from distributed import Client, Future, futures_of, wait
 
 from xdfn.backend import Array, as_array, namespace, place
+from xdfn.dask.rabit import EVERY
 from xdfn.distributed.mpi import world_rank
 
 UNEVEN = 1.25  # the most rows of a worker over their mean, from which on one is told
@@ -71,6 +74,34 @@ def join(names: Sequence[str], blocks: Sequence[Sequence[Any]]) -> Rows:
     return Rows(X, y, weight[0] if weight else None)
 
 
+def settled(client: Client, tasks: Mapping[str, Future]) -> Iterator[list[Future]]:
+    """The tasks of workers that are not done yet, every second or when one is done, until all are.
+
+    Raises
+    ------
+    RuntimeError
+        A worker died.
+    """
+    waiting = list(tasks.values())
+    while waiting:
+        with contextlib.suppress(TimeoutError):
+            waiting = list(wait(waiting, timeout=EVERY, return_when="FIRST_COMPLETED").not_done)
+        if lost := tasks.keys() - client.nthreads().keys():
+            raise RuntimeError(
+                f"worker {', '.join(sorted(lost))} died while it trained, and its rows with it. Bring them to the "
+                "workers that are left, and call fit again; with resume='run.npz' it goes on where it was"
+            )
+        yield waiting
+
+
+def looks(client: Client, parts: Mapping[str, Future]) -> dict[str, Look]:
+    """What the training must know of the rows of each worker."""
+    tasks = {worker: client.submit(look, rows, **pinned(worker)) for worker, rows in parts.items()}
+    for _ in settled(client, tasks):
+        pass
+    return {worker: task.result() for worker, task in tasks.items()}
+
+
 def share_out(
     client: Client, names: Sequence[str], collections: Sequence[Any], workers: Sequence[str] = ()
 ) -> dict[str, Future]:
@@ -81,7 +112,7 @@ def share_out(
     cut = _cut_alike(names, collections)
     takers = workers or ([] if futures_of(cut[0]) else sorted(client.nthreads()))
     blocks = [_computed(client, x, takers) for x in cut]
-    held, homes = client.who_has(blocks[0]), dict[str, list[int]]()
+    held, homes = _holders(client, blocks), dict[str, list[int]]()
     for i, block in enumerate(blocks[0]):
         homes.setdefault(workers[i % len(workers)] if workers else held[block.key][0], []).append(i)
     return {
@@ -120,7 +151,7 @@ def tell_uneven(counts: dict[str, int]) -> None:
             f"the rows lie unevenly on the workers ({held}), and each step waits for the one with the most: "
             f"{len(counts)} workers do the work of {sum(counts.values()) / most:.1f}. Blocks that are computed already "
             "stay where they are: leave out persist(), or cut X in blocks of as many rows before it",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -166,8 +197,26 @@ def _computed(client: Client, x: Any, takers: Sequence[str]) -> list[Future]:
         mine, where = range(k, len(blocks), max(1, len(takers))), [takers[k]] if takers else None
         futures = client.compute([blocks[i] for i in mine], workers=where, allow_other_workers=bool(takers))
         found.update(zip(mine, futures, strict=True))
-    wait(list(found.values()))
-    for block in found.values():
-        if block.status != "finished":
-            block.result()  # raises what went wrong
     return [found[i] for i in range(len(blocks))]
+
+
+def _holders(client: Client, blocks: Sequence[Sequence[Future]]) -> dict[str, Sequence[str]]:
+    """The workers that hold each block, by its key, when all are computed; anew if a worker dies meanwhile.
+
+    Raises
+    ------
+    RuntimeError
+        A block was lost with its worker, and nothing is left to compute it from.
+    """
+    every = [block for of_name in blocks for block in of_name]
+    while True:
+        wait(every)
+        for block in every:
+            if block.status == "cancelled":
+                raise RuntimeError("rows were lost with the worker that held them; bring them to the workers again")
+            if block.status != "finished":
+                block.result()  # raises what went wrong
+        held: dict[str, Sequence[str]] = client.who_has(every)
+        if all(held[block.key] for block in every):
+            return held
+        time.sleep(0.1)  # until the scheduler has told the client which blocks are computed again

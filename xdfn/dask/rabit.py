@@ -2,14 +2,19 @@
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from xdfn.backend import Array, broadcast_by_sum, place, put, to_numpy
 
+if TYPE_CHECKING:
+    from xgboost.tracker import RabitTracker
+
 V = TypeVar("V")
+EVERY = 1.0  # seconds between two looks at what else happens in the cluster
 TIMEOUT = 1800  # seconds that a rank waits for the others; one that fails is noticed at once
 Meeting = Mapping[str, str | int]  # where the ranks find each other
 
@@ -45,7 +50,12 @@ class RabitCommunicator:
 
 @contextlib.contextmanager
 def rabit(
-    rank: int, size: int, host: str, publish: Callable[[Meeting], None], learn: Callable[[], Meeting]
+    rank: int,
+    size: int,
+    host: str,
+    publish: Callable[[Meeting], None],
+    learn: Callable[[], Meeting],
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Iterator[RabitCommunicator]:
     """What joins `size` ranks, as long as none of them leaves.
 
@@ -58,19 +68,59 @@ def rabit(
         By which rank 0 tells the others where they meet.
     learn : callable
         By which they learn it.
+    given_up : callable, optional
+        Whether to wait no longer for ranks that have not come. Asked by rank 0, every second until all have.
+
+    Raises
+    ------
+    ConnectionError
+        Another rank did not come.
     """
     from xgboost import collective
     from xgboost.core import XGBoostError
     from xgboost.tracker import RabitTracker
 
-    if rank == 0:
-        tracker = RabitTracker(n_workers=size, host_ip=host, sortby="task", timeout=TIMEOUT)
-        tracker.start()
-        threading.Thread(target=tracker.wait_for, daemon=True).start()  # it owns the tracker from here on
-        publish(tracker.worker_args())
-    collective.init(**learn(), dmlc_task_id=f"{rank:09d}", dmlc_timeout=TIMEOUT)
+    with contextlib.ExitStack() as stack:
+        if rank == 0:
+            tracker = RabitTracker(n_workers=size, host_ip=host, sortby="task", timeout=TIMEOUT)
+            tracker.start()
+            threading.Thread(target=_quietly, args=(tracker.wait_for,), daemon=True).start()
+            stack.enter_context(_freed(tracker, given_up))
+            publish(tracker.worker_args())
+        # with more retries, whoever is left alone waits for a tracker that died
+        arguments = {**learn(), "dmlc_task_id": f"{rank:09d}", "dmlc_timeout": TIMEOUT, "dmlc_retry": 1}
+        try:
+            collective.init(**arguments)
+        except XGBoostError as error:
+            raise ConnectionError("another worker did not come to the training") from error
     try:
         yield RabitCommunicator(rank, size)
     finally:
-        with contextlib.suppress(XGBoostError):  # if another has left before, which is told where it matters
-            collective.finalize()
+        with warnings.catch_warnings():  # if another has left before, which is told where it matters
+            warnings.simplefilter("ignore")
+            _quietly(collective.finalize)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    from xgboost.core import XGBoostError
+
+    with contextlib.suppress(XGBoostError):
+        call()
+
+
+@contextlib.contextmanager
+def _freed(tracker: "RabitTracker", given_up: Callable[[], bool]) -> Iterator[None]:
+    """Within it the tracker is freed once the training is given up, so that nobody waits for a rank that died."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not (over.wait(EVERY) or given_up()):
+            pass
+        if not over.is_set():
+            _quietly(tracker.free)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from distributed import Client, Event, Future, Variable, default_client, get_worker, wait
+from distributed import Client, Event, Future, Variable, default_client, get_worker
 from distributed.comm import get_address_host
 
 from xdfn.backend import Communicator, NCCLCommunicator, new_id
+from xdfn.core.keywords import known_arguments
 from xdfn.core.registry import Spec
-from xdfn.dask.blocks import Look, Rows, look, pinned, share_out, share_out_validation, tell_uneven
-from xdfn.dask.rabit import rabit
+from xdfn.dask.blocks import Look, Rows, looks, pinned, settled, share_out, share_out_validation, tell_uneven
+from xdfn.dask.rabit import EVERY, rabit
 from xdfn.distributed.mpi import mpi_of
 from xdfn.model import DFN
 from xdfn.train.callbacks.base import Callback, FitInfo, Model
@@ -23,7 +24,6 @@ from xdfn.train.metrics.resolve import Metrics
 from xdfn.train.options import resolve_display
 
 PATIENCE = 3.0  # seconds, after one worker's error, for those of others, which may tell more
-EVERY = 1.0  # seconds between two looks at what else happens in the cluster
 
 
 class Job(NamedTuple):
@@ -47,6 +47,7 @@ class Job(NamedTuple):
     arguments: dict[str, Any]
 
 
+@known_arguments
 def fit(
     model: DFN,
     X: Any,
@@ -119,23 +120,27 @@ def fit(
     >>> print(f"{hits:.1f}")
     1.0
     """
+    if not isinstance(model, DFN):
+        raise TypeError(
+            f"xdfn.dask.fit trains a DFN, got {type(model).__name__}; estimators of xdfn.sklearn fit rows in memory"
+        )
     client = _current(client)
     names, rows = ["X", "y"], [X, y]
     if sample_weight is not None:
         names, rows = [*names, "sample_weight"], [*rows, sample_weight]
     parts = share_out(client, names, rows)
-    looks = dict(zip(parts, client.gather(client.map(look, list(parts.values()), pure=False)), strict=True))
-    counts = {worker: seen.n for worker, seen in looks.items() if seen.n}
+    seen = looks(client, parts)
+    counts = {worker: at_rows.n for worker, at_rows in seen.items() if at_rows.n}
     if not counts:
         raise ValueError("X holds no rows")
-    tell_uneven(counts)
+    tell_uneven(dict.fromkeys(client.nthreads(), 0) | counts)
     validation = {} if validation_data is None else share_out_validation(client, validation_data, list(counts))
     name = f"xdfn-{uuid.uuid4().hex}"
     arguments = {
         "n_epochs": n_epochs, "batch_size": batch_size, "class_weight": class_weight, "metrics": metrics,
         "callbacks": [*callbacks, *_display(verbose, name)], "check_input": check_input, "resume": resume,
     }  # fmt: skip
-    job = Job(name, [looks[worker] for worker in counts], _nccl_id(client, looks), arguments)
+    job = Job(name, [seen[worker] for worker in counts], _nccl_id(client, seen), arguments)
     trained = _trained(client, job, model, {worker: parts[worker] for worker in counts}, validation)
     vars(model).update(trained.__getstate__())
     return model
@@ -160,7 +165,8 @@ def _trained(
         raise
     finally:
         client.unsubscribe_topic(job.name)
-        Variable(job.name, client=client).delete()
+        for rank in range(len(tasks)):
+            Variable(_meeting(job, rank), client=client).delete()
 
 
 def _nccl_id(client: Client, looks: Mapping[str, Look]) -> tuple[int, ...]:
@@ -195,10 +201,37 @@ def _communicator(job: Job, rank: int) -> Iterator[Communicator | None]:
     elif None not in numbers and len(set(numbers)) == size:
         yield mpi_of([number for number in numbers if number is not None])
     else:
-        meeting, address = Variable(job.name), get_worker().address
+        address, stop = get_worker().address, Event(job.name)
         host = "127.0.0.1" if address.startswith("inproc") else get_address_host(address)
-        with rabit(rank, size, host, meeting.set, meeting.get) as comm:
+        for other in range(1, size):
+            if rank == 0:  # wait for all to be there: they may be busy with another task
+                _heard(job, other, stop)
+            elif rank == other:
+                Variable(_meeting(job, rank)).set(True)
+        publish = Variable(_meeting(job, 0)).set
+        with rabit(rank, size, host, publish, lambda: _heard(job, 0, stop), stop.is_set) as comm:
             yield comm
+
+
+def _meeting(job: Job, rank: int) -> str:
+    """The name of the variable by which a rank tells the others that it is there; of rank 0: where they meet."""
+    return f"{job.name}-{rank}"
+
+
+def _heard(job: Job, rank: int, stop: Event) -> Any:
+    """What a rank has told the others, as soon as it has.
+
+    Raises
+    ------
+    ConnectionError
+        The client waits no longer.
+    """
+    while True:
+        try:
+            return Variable(_meeting(job, rank)).get(timeout=EVERY)
+        except TimeoutError:
+            if stop.is_set():
+                raise ConnectionError("the client no longer waits for this training") from None
 
 
 class StopAtClient(Callback):
@@ -247,17 +280,12 @@ def _current(client: Client | None) -> Client:
 
 def _outcome(client: Client, tasks: dict[str, Future]) -> DFN:
     """Rank 0's model, when all ranks are done; the error that tells most, if one of them failed."""
-    waiting, deadline = set(tasks.values()), math.inf
-    while waiting and time.monotonic() < deadline:
-        with contextlib.suppress(TimeoutError):
-            waiting = set(wait(list(waiting), timeout=EVERY, return_when="FIRST_COMPLETED").not_done)
-        if lost := tasks.keys() - client.nthreads().keys():
-            raise RuntimeError(
-                f"worker {', '.join(sorted(lost))} died while it trained, and its rows with it. Bring them to the "
-                "workers that are left, and call fit again; with resume='run.npz' it goes on where it was"
-            )
+    deadline = math.inf
+    for _ in settled(client, tasks):
         if deadline == math.inf and any(task.status in ("error", "cancelled") for task in tasks.values()):
             deadline = time.monotonic() + PATIENCE
+        if time.monotonic() > deadline:
+            break
     errors = {worker: task.exception() for worker, task in tasks.items() if task.status == "error"}
     for worker, error in sorted(errors.items(), key=lambda item: isinstance(item[1], ConnectionError)):
         error.add_note(f"on the worker {worker}")
