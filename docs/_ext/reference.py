@@ -61,8 +61,10 @@ GROUPS = {
     "sklearn": ("scikit-learn's estimators", ":doc:`/sklearn` is the guide.", ["xdfn.sklearn"]),
     "export": ("Export and import", ":doc:`/exporting` is the guide.", ["xdfn.export"]),
     "distributed": ("Several processes", ":doc:`/distributed` is the guide.", ["xdfn.distributed"]),
+    "dask": ("Rows on a Dask cluster", ":doc:`/distributed` is the guide.", ["xdfn.dask"]),
 }
-APART = ("xdfn.plotting", "xdfn.sklearn", "xdfn.distributed", "xdfn.export")  # their names are not those of xdfn
+# their names are not those of xdfn
+APART = ("xdfn.plotting", "xdfn.sklearn", "xdfn.distributed", "xdfn.dask", "xdfn.export")
 
 
 def names(modules):
@@ -71,7 +73,8 @@ def names(modules):
 
     found = {}
     for module in modules:
-        all_names = importlib.import_module(module).__all__
+        found_in = importlib.import_module(module)
+        all_names = [name for name in found_in.__all__ if not isinstance(getattr(found_in, name), int)]  # OPSET
         home = module if module.startswith(APART) else "xdfn"
         found |= {f"{home}.{name}": name for name in all_names if home != "xdfn" or name in xdfn.__all__}
     return sorted(found, key=lambda full: (not full.endswith("Base"), found[full].lower(), found[full]))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from xdfn import DFN
 from xdfn.backend import HOST, as_array, namespace, place, put, to_numpy
 
 NUMBERS = [[1.0, 2.0], [3.0, 4.0]]
@@ -137,6 +138,17 @@ def test_ragged_rows_and_hidden_values():
         as_array("X", np.ma.array(NUMBERS))
     with pytest.raises(ValueError, match=r"^X is a numpy.matrix, expected an array: numpy.asarray\(X\) makes one"):
         as_array("X", np.matrix(NUMBERS))
+
+
+def test_blocks_of_dask_are_told_where_to_go():
+    da = pytest.importorskip("dask.array")
+    model, X = DFN(layers=[3, 2], seed=0), np.eye(4)
+    model.initialize(X)
+    for call in (lambda dX: model.fit(dX, [0, 1, 0, 1], 1), model.predict, lambda dX: model.evaluate(dX, [0, 1, 0, 1])):
+        with pytest.raises(
+            ValueError, match=r"X\w* lies in the blocks of Dask: xdfn.dask.fit and xdfn.dask.predict take"
+        ):
+            call(da.from_array(X, chunks=(2, 4)))
 
 
 def test_a_sparse_matrix_is_told_how_to_become_dense():

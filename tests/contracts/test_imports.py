@@ -123,7 +123,7 @@ def test_without_matplotlib_plotting_says_what_to_install():
     extras = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (requirement,) = extras["plot"]
     assert f'"{requirement}"' in last
-    assert '".[plot]"' in last
+    assert '"xdfn[plot]"' in last
     assert "xdfn[plot,progress]" in extras["examples"]
 
 
@@ -136,7 +136,7 @@ def test_without_scikit_learn_its_package_says_what_to_install():
     extras = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (requirement,) = extras["sklearn"]
     assert f'"{requirement}"' in last
-    assert '".[sklearn]"' in last
+    assert '"xdfn[sklearn]"' in last
     assert "xdfn[sklearn]" in extras["test"]
 
 

@@ -113,3 +113,11 @@ def test_a_users_activation_and_odd_names(tmp_path):
     first, second = model.layers.values()
     model.layers = {'1 \n"""': first, "1_____": second}
     assert_same_answers(run(model, tmp_path, X), model, X, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["net-2.py", "net.txt", "2net.py"])
+def test_a_module_that_cannot_be_imported_is_refused(tmp_path, name):
+    model = DFN(layers=[3, 2], seed=0).initialize(np.eye(4))
+    with pytest.raises(ValueError, match="a module that Python can import"):
+        export_numpy(model, tmp_path / name)
+    assert not list(tmp_path.iterdir())

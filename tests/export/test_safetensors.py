@@ -78,3 +78,10 @@ def test_a_users_layer_has_names_too(tmp_path):
     model = DFN(layers=[Doubled(), 2], seed=0).initialize(np.eye(3))
     export_safetensors(model, tmp_path / "net.safetensors")
     assert sorted(of_numpy.load_file(tmp_path / "net.safetensors")) == ["FC1.W", "FC1.b"]
+
+
+def test_a_whole_model_is_told_from_parameters(tmp_path):
+    model = DFN(layers=[3, 2], seed=0).initialize(np.eye(4))
+    model.save(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"is a whole model, as DFN.save writes it: DFN.load reads it"):
+        import_safetensors(tmp_path / "model.safetensors", model)

@@ -69,6 +69,11 @@ def _is_array(name: str, x: object) -> bool:
         raise ValueError(f"{name} is a masked array, expected one without a mask: {name}.filled(0), or another value")
     if isinstance(x, np.matrix):
         raise ValueError(f"{name} is a numpy.matrix, expected an array: numpy.asarray({name}) makes one")
+    if hasattr(x, "__dask_graph__"):
+        raise ValueError(
+            f"{name} lies in the blocks of Dask: xdfn.dask.fit and xdfn.dask.predict take it, and {name}.compute() "
+            "brings it into memory"
+        )
     if hasattr(x, "tocsr"):
         raise ValueError(f"{name} is a sparse {type(x).__name__}, expected a dense array: {name}.toarray() makes one")
     _require_dense(name, x)

@@ -195,7 +195,9 @@ def _import(library: str) -> Namespace:
     try:
         return _torch.namespace() if library == "torch" else cast(Namespace, importlib.import_module(_IMPORTS[library]))
     except ImportError as error:
-        raise ValueError(f"cannot import {library!r} ({error}); install it first") from error
+        extra = {"cupy": 'cuda12]" or "xdfn[cuda13', "torch": "torch", "jax": "jax"}.get(library)
+        mend = f'pip install "xdfn[{extra}]"' if extra else "install it first"
+        raise ValueError(f"cannot import {library!r} ({error}); {mend}") from error
 
 
 def require_array(name: str, x: Array, ndim: int) -> None:

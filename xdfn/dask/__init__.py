@@ -11,8 +11,8 @@ try:
     import distributed.client as _distributed
 except ImportError as error:
     raise ModuleNotFoundError(
-        'xdfn.dask needs Dask: pip install "dask[array]" distributed xgboost-cpu, or in the checkout of xdfn '
-        f'pip install ".[dask]" ({error})'
+        'xdfn.dask needs Dask: pip install "dask[array]" distributed xgboost-cpu, or '
+        f'pip install "xdfn[dask]" ({error})'
     ) from error
 
 from xdfn.dask.answers import predict, predict_proba

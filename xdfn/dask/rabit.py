@@ -4,19 +4,22 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from xdfn.backend import Array, broadcast_by_sum, place, put, to_numpy
 
-if TYPE_CHECKING:
-    from xgboost.tracker import RabitTracker
-
 V = TypeVar("V")
 EVERY = 1.0  # seconds between two looks at what else happens in the cluster
 TIMEOUT = 1800  # seconds that a rank waits for the others; one that fails is noticed at once
 Meeting = Mapping[str, str | int]  # where the ranks find each other
+
+
+class Tracker(Protocol):
+    """What is asked of xgboost's `RabitTracker`, where ranks meet."""
+
+    def free(self) -> None: ...
 
 
 class RabitCommunicator:
@@ -109,7 +112,7 @@ def _quietly(call: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def _freed(tracker: "RabitTracker", given_up: Callable[[], bool]) -> Iterator[None]:
+def _freed(tracker: Tracker, given_up: Callable[[], bool]) -> Iterator[None]:
     """Within it the tracker is freed once the training is given up, so that nobody waits for a rank that died."""
     over = threading.Event()
 

@@ -70,7 +70,7 @@ def mpi(comm: "Comm | None" = None) -> MPICommunicator:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # the second if it finds no MPI
-        advice = 'pip install mpi4py mpich, or in the checkout of xdfn pip install ".[mpi]"'
+        advice = 'pip install mpi4py mpich, or pip install "xdfn[mpi]"'
         raise ModuleNotFoundError(f"xdfn.distributed.mpi needs mpi4py and an MPI: {advice} ({error})") from error
     joined = MPICommunicator(MPI.COMM_WORLD if comm is None else comm)
     here = joined.comm.Split_type(MPI.COMM_TYPE_SHARED)  # the ranks of this machine

@@ -3,6 +3,7 @@
 import base64
 import os
 import textwrap
+from pathlib import Path
 
 import numpy as np
 
@@ -89,6 +90,9 @@ def export_numpy(
     >>> np.array_equal(net["predict"](X), model.predict(X))
     True
     """
+    target = Path(path)
+    if target.suffix != ".py" or not target.stem.isidentifier():
+        raise ValueError(f"export_numpy writes a module that Python can import, such as 'net.py', got {str(path)!r}")
     text = _Source(read_program(model, "export_numpy", dtype, classes)).text()
     write_whole(path, lambda file: file.write(text.encode()))
 

@@ -91,6 +91,8 @@ def import_safetensors(path: str | os.PathLike[str], model: DFN) -> DFN:
         raise ValueError(f"{os.fspath(path)!r} is no safetensors file ({problem})") from None
     shapes = {name: tuple(x.shape) for name, x in _named(model).items()}
     given = {name: tuple(x.shape) for name, x in arrays.items()}
+    if any(name.startswith("params/") for name in given):
+        raise ValueError(f"{os.fspath(path)!r} is a whole model, as DFN.save writes it: DFN.load reads it")
     for name in sorted(shapes.keys() | given.keys()):
         if shapes.get(name) != given.get(name):
             raise ValueError(

@@ -14,7 +14,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "matplotlib":
         raise
-    advice = 'pip install "matplotlib>=3.9", or in the checkout of xdfn pip install ".[plot]"'
+    advice = 'pip install "matplotlib>=3.9", or pip install "xdfn[plot]"'
     raise ModuleNotFoundError(f"xdfn.plotting needs matplotlib: {advice}", name="matplotlib") from None
 
 from xdfn.plotting.curves import history, learning_rates

@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "sklearn":
         raise
-    advice = 'pip install "scikit-learn>=1.6", or in the checkout of xdfn pip install ".[sklearn]"'
+    advice = 'pip install "scikit-learn>=1.6", or pip install "xdfn[sklearn]"'
     raise ModuleNotFoundError(f"xdfn.sklearn needs scikit-learn: {advice}", name="sklearn") from None
 
 from xdfn.sklearn.classifier import MLPClassifier

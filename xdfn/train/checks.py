@@ -175,7 +175,7 @@ def _complaint(name: str, xp: Namespace, y: Array, limits: Limits, loss: Objecti
     if name.endswith(" in float32"):
         return f"{name} is infinite, for some numbers are beyond 3.4e38, and the network is in float32: scale them"
     if name:
-        return f"{name} holds NaN or infinity; clean it; fit(..., check_input=False) trains all the same"
+        return f"{name} holds NaN or infinity; clean it; fit alone takes it all the same, with check_input=False"
     low, high = ("..." if limit is None else f"{limit:g}" for limit in limits)
     least, most = (float(to_numpy(f(y))) for f in (xp.min, xp.max))
     advice = _numbering(y, int(most) + 1, loss) if loss.classifies else ""

@@ -73,7 +73,7 @@ class BestValue:
 
     def __init__(self, owner: Callback, monitor: str, mode: str | None, info: FitInfo) -> None:
         if monitor not in info.values:
-            more = "; those of a validation need validation_data or validation_fraction"
+            more = "; those of a validation need validation_data or validation_fraction, in xdfn.sklearn X_val, y_val"
             if "val_loss" in info.values or not monitor.startswith("val_"):
                 more = "; fit takes others as metrics=[...]"
             raise ValueError(
