@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xdfn import DFN, SGD, FullyConnected, WeightInitializer
+from xdfn import DFN, Ensemble, FullyConnected
 
 X = np.asarray([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 Y = np.asarray([[0.0], [1.0], [1.0], [0.0]])
@@ -25,36 +25,20 @@ SOLVED = 1e-3  # a start is solved if its mean squared error (with the 1/2) fall
 
 
 def notebook_recipe(starts=40, steps=20_001):
-    """The final loss of each start, all trained at once.
-
-    The layers' pure face takes stacks: parameters W (starts, 2, 2) and b (starts, 1, 2) make a layer of `starts`
-    networks, which all see the same four rows.
-    """
-    layers = [FullyConnected(2, "relu", "std_normal"), FullyConnected(1, "affine", "std_normal")]
-    stacks = []
-    for seed in range(starts):
-        np.random.seed(seed)
-        draw = WeightInitializer("std_normal(gain=1.0)")
-        stacks.append([{"W": draw((2, 2)), "b": np.zeros((1, 2))}, {"W": draw((2, 1)), "b": np.zeros((1, 1))}])
-    params = [{name: np.stack([stack[i][name] for stack in stacks]) for name in ("W", "b")} for i in (0, 1)]
-    rule = SGD(lr=1.0)
-    with np.errstate(all="ignore"):  # a start may diverge
-        for _ in range(steps):
-            hidden, cache1, _ = layers[0].apply(params[0], {}, X)
-            out, cache2, _ = layers[1].apply(params[1], {}, hidden)
-            difference = out - Y  # (starts, 4, 1)
-            dhidden, gradients2 = layers[1].pullback(params[1], cache2, difference / len(X))
-            _, gradients1 = layers[0].pullback(params[0], cache1, dhidden, input_grad=False)
-            for i, gradients in enumerate((gradients1, gradients2)):
-                for name, (left, right) in gradients.items():  # which come as the factors of a product
-                    params[i][name] = rule(params[i][name], left @ right, name)
-        return 0.5 * np.sum(difference**2, axis=(1, 2)) / len(X)
+    """The starts of the notebook's recipe, all trained at once: each seed draws other weights."""
+    layers = [FullyConnected(n, unit, "std_normal(gain=1.0)") for n, unit in ((2, "relu"), (1, "affine"))]
+    model = DFN(layers=layers, loss="squared_error", optimizer="sgd(lr=1.0)")
+    return Ensemble(model, starts).fit(X, Y, n_epochs=steps, batch_size=4)
 
 
-def reliable_recipe(seed, epochs=400):
+def reliable_recipe(starts=40, epochs=400):
     layers = [FullyConnected(4, "tanh", "std_normal(gain=1.0)"), FullyConnected(1, "affine", "glorot_uniform")]
-    model = DFN(layers=layers, loss="squared_error", optimizer="adam(lr=0.05)", seed=seed)
-    return model.fit(X, Y, n_epochs=epochs, batch_size=4, verbose=None)
+    model = DFN(layers=layers, loss="squared_error", optimizer="adam(lr=0.05)")
+    return Ensemble(model, starts).fit(X, Y, n_epochs=epochs, batch_size=4)
+
+
+def final_losses(ensemble):
+    return np.asarray([model.history["loss"][-1] for model in ensemble])
 
 
 def draw(model, path):
@@ -82,15 +66,16 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "output" / "xor.png")
     options = parser.parse_args(argv)
 
-    losses = notebook_recipe(options.starts, options.steps)
+    losses = final_losses(notebook_recipe(options.starts, options.steps))
     lucky = int(np.sum(losses < SOLVED))
     print(f"2 ReLU units, SGD, lr 1, {options.steps} steps: {lucky} of {options.starts} starts solve XOR")
     print(f"   where the others end: {np.unique(np.round(losses[~(losses < SOLVED)], 3)).tolist()}")
-    models = [reliable_recipe(seed) for seed in range(options.starts)]
-    solved = sum(model.history["loss"][-1] < SOLVED for model in models)
-    print(f"4 tanh units, Adam, lr 0.05, {len(models[0].history['loss'])} steps: {solved} of {options.starts}")
-    print(f"   predictions of the first: {models[0].predict(X).ravel().round(3).tolist()}")
-    draw(models[0], options.out)
+    reliable = reliable_recipe(options.starts)
+    solved = int(np.sum(final_losses(reliable) < SOLVED))
+    print(f"4 tanh units, Adam, lr 0.05, {reliable.members[0].n_epochs} steps: {solved} of {options.starts}")
+    mean, spread = reliable.predict(X)
+    print(f"   predictions, mean over the starts: {mean.ravel().round(3) + 0.0}, spread at most {spread.max():.1e}")
+    draw(reliable.members[0], options.out)
     print(f"picture: {options.out}")
     return lucky, solved
 

@@ -83,12 +83,17 @@ MISSING = {b: b.missing() for b in NAMED or Backend}
 AT_HAND = NAMED or [b for b in Backend if not MISSING[b]]
 
 
-@pytest.fixture(params=AT_HAND, ids=lambda b: b.value)
-def backend(request):
+def activated(request):
     if MISSING[request.param]:
         pytest.fail(f"XDFN_BACKENDS names {request.param.value}: {MISSING[request.param]}")
     with request.param.active():
         yield request.param
+
+
+backend = pytest.fixture(activated, params=AT_HAND, ids=lambda b: b.value, name="backend")
+# those that compile nothing: JAX takes seconds for each new network
+EAGER = [b for b in AT_HAND if b.module != "jax.numpy"]
+eager = pytest.fixture(activated, params=EAGER, ids=lambda b: b.value, name="eager")
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -276,3 +276,11 @@ def test_a_reset_model_is_a_new_one(backend, blobs):
     assert model.fit(X, y, 2, 64, verbose=0).history == first
     model.reset().fit(X[:, :2], y, 1, 64, verbose=0)  # other columns, too
     assert model.layers["FC1"].n_in == 2
+
+
+def test_a_reset_model_keeps_the_rates_of_its_layers(blobs):
+    X, y = blobs
+    model = DFN(layers=[4, 3], optimizer="sgd(lr=0.1)", seed=0).fit(X, y, 1, 64, None)
+    model.layers["FC1"].optimizer.lr = 0.5
+    model.reset().fit(X, y, 1, 64, None)
+    assert [layer.optimizer.lr for layer in model.layers.values()] == [0.5, 0.1]

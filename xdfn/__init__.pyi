@@ -3,8 +3,9 @@
 from xdfn import distributed as distributed
 from xdfn.core.registry import register as register
 from xdfn.datasets import *
+from xdfn.ensemble import *
 from xdfn.inspect.gradients import *
-from xdfn.inspect.lr_finder import *
+from xdfn.lr_finder import *
 from xdfn.model import *
 from xdfn.nn.activations import *
 from xdfn.nn.initializers import *

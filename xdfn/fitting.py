@@ -39,15 +39,15 @@ class Fitting(Portable, Configured):
     loss: ObjectiveBase
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Refuse a fit while another one of the same model goes on."""
-        mine = Interrupts()
+    def _alone(self, shared: Interrupts | None = None) -> Iterator[None]:
+        """Refuse a fit while another one of the same model goes on. An ensemble has its interrupts in common."""
+        mine = Interrupts() if shared is None else shared
         if vars(self).setdefault("_fitting", mine) is not mine:  # one operation, whatever other threads do
             raise ValueError(
                 "fit was called while another fit of the same model goes on, by a callback or a thread; fit a "
                 "copy.copy(model) there"
             )
-        with mine:
+        with contextlib.nullcontext() if shared is not None else mine:
             try:
                 yield
             finally:

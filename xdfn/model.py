@@ -336,7 +336,9 @@ class DFN(Predictor, CustomLoop, Functional, Fitting, Guarded):
         for layer in self._layers.values():
             if layer.trainable:
                 layer.forget_params()
-        self._memory, self.history, self._remembered = Memory(seed=self.seed), {"loss": []}, {}
+        # a rate that was assigned to a layer stays
+        self._memory = Memory(seed=self.seed, optimizer_key=self._memory.optimizer_key)
+        self.history, self._remembered = {"loss": []}, {}
         return self
 
     @property

@@ -9,7 +9,11 @@ from pages import ROOT, write_if_new
 
 # page: title, introduction, and the modules whose names it has
 GROUPS = {
-    "model": ("Model and data", "", ["xdfn.model", "xdfn.inspect", "xdfn.datasets", "xdfn.train.data"]),
+    "model": (
+        "Model and data",
+        "",
+        ["xdfn.model", "xdfn.ensemble", "xdfn.lr_finder", "xdfn.inspect", "xdfn.datasets", "xdfn.train.data"],
+    ),
     "layers": (
         "Layers",
         "A layer maps rows (n, n_in) to rows (n, n_out). :doc:`/writing-a-layer` says how to write one.",

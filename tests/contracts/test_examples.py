@@ -58,32 +58,24 @@ def test_the_notebooks_losses():
 def test_xor(tmp_path, capsys):
     """The reliable recipe from all of its 40 starts; 8 starts of the notebook's."""
     module = load("xor")
-    losses = [module.reliable_recipe(seed).history["loss"][-1] for seed in range(40)]
-    assert max(losses) < module.SOLVED
+    assert module.final_losses(module.reliable_recipe()).max() < module.SOLVED
     lucky, solved = module.main(["--starts", "8", "--steps", "2000", "--out", str(tmp_path / "xor.png")])
     assert solved == 8
     assert f"{lucky} of 8 starts solve XOR" in capsys.readouterr().out
     assert (tmp_path / "xor.png").stat().st_size > 20_000
 
 
-def test_xor_by_stacks_is_xor_one_by_one():
-    """A start trained in the stack against the same start by the notebook's object interface."""
-    from xdfn import FullyConnected
+def test_xor_all_at_once_is_xor_one_by_one():
+    """A start of the ensemble against the same start by the notebook's object interface."""
+    from xdfn import DFN, FullyConnected
 
     module = load("xor")
-    stacked = module.notebook_recipe(starts=3, steps=200)
-    np.random.seed(2)
-    params = [(module.WeightInitializer("std_normal(gain=1.0)")(shape)) for shape in ((2, 2), (2, 1))]
-    layers = [
-        FullyConnected(2, "relu", "std_normal", "sgd(lr=1.0)"),
-        FullyConnected(1, "affine", "std_normal", "sgd(lr=1.0)"),
-    ]
+    losses = module.final_losses(module.notebook_recipe(starts=3, steps=201))
+    units = [FullyConnected(n, g, "std_normal(gain=1.0)", "sgd(lr=1.0)") for n, g in ((2, "relu"), (1, "affine"))]
+    layers = list(DFN(layers=units, loss="squared_error", seed=2).initialize(module.X).layers.values())
     for _ in range(200):
         out = module.X
-        for layer, W in zip(layers, params, strict=True):
-            if not layer.is_initialized:
-                layer.forward(out, retain_derived=False)
-                layer.params["W"] = W
+        for layer in layers:
             out = layer.forward(out)
         gradient = (out - module.Y) / 4
         for layer in reversed(layers):
@@ -91,7 +83,8 @@ def test_xor_by_stacks_is_xor_one_by_one():
         for layer in layers:
             layer.update()
             layer.flush_gradients()
-    assert stacked[2] == pytest.approx(0.5 * np.sum((out - module.Y) ** 2) / 4, rel=1e-9)
+    out = layers[1].forward(layers[0].forward(module.X))
+    assert losses[2] == pytest.approx(0.5 * np.sum((out - module.Y) ** 2) / 4, rel=1e-9)
 
 
 def test_approximation(tmp_path):

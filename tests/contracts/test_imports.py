@@ -31,6 +31,8 @@ FLOORS = [
     "fitting",
     "datasets",
     "model",
+    "ensemble",
+    "lr_finder",
     "export",
     "distributed",
     "dask",

@@ -30,7 +30,9 @@ READING = {
     "train/loop.py": {"end_of_epoch", "require_finite"},
     "train/options.py": {"device_template"},  # of NumPy's own arrays
     "train/plan.py": {"class_numbers"},
-    "train/session.py": {"_reader"},  # if a callback asks
+    "train/session.py": {"on_batch"},  # if a callback asks
+    "train/stack.py": {"end_of_epoch"},
+    "train/stacked_session.py": {"on_batch"},  # if a callback asks
     "train/ranks.py": {"fingerprint"},  # once an epoch
     "distributed/mpi.py": {"sum"},  # of a device's arrays, which MPI does not know
     "dask/answers.py": {"_lazily", "answer_frame"},  # frames lie on the host
@@ -51,7 +53,7 @@ NUMBERS = {  # float( of Python's numbers
     "backend/place.py": {"_finfo"},
     "core/fields.py": {"number"},
     "inspect/gradients.py": {"off_by"},
-    "inspect/lr_finder.py": {"__call__"},  # of a schedule
+    "lr_finder.py": {"__call__"},  # of a schedule
     "nn/activations.py": {"_whole_log"},
     "optim/adam.py": {"_nadam_mu"},
     "sklearn/inputs.py": {"read_weights"},

@@ -52,13 +52,15 @@ def _order(x: Host) -> tuple[int, int] | None:
 
 
 def add_scaled(a: Scalar, x: Foreign, b: Scalar, y: Host) -> bool:
-    """Compute y <- a x + b y in place, for long vectors (n,). False, with nothing done, where no routine can do it."""
-    if y.ndim != 1 or y.shape[0] < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
+    """Compute y <- a x + b y in place, for long arrays. False, with nothing done, where no routine can do it."""
+    if y.size < _SHORTEST or x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):  # a number for each row
         return False
     axpby = routine("axpby", y.dtype.char)
     if axpby is None or not (x.flags.c_contiguous and y.flags.c_contiguous):
         return False
-    call_c(y, axpby, y.shape[0], a, x, 1, b, y, 1)
+    call_c(y, axpby, y.size, a, x, 1, b, y, 1)
     return True
 
 

@@ -6,6 +6,7 @@ are copied to the device while it works.
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -46,12 +47,16 @@ def take_rows(X: CuPyArray, y: CuPyArray, rows: CuPyArray) -> tuple[Array, Array
 
 
 def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Array, Array] | None:
-    """-w sum y log p for each row (n,), and w (p - y) with p = softmax(z); None where there is no kernel for that."""
-    n, m = z.shape
+    """-w sum y log p for each row (n,), and w (p - y) with p = softmax(z); None where there is no kernel for that.
+
+    z and y are (n, m), or stacks (k, n, m) of such.
+    """
+    *rows, m = z.shape
+    n = math.prod(rows)
     if m > _LONGEST_ROW or not isinstance(weight, float) or not (z.flags.c_contiguous and y.flags.c_contiguous):
         return None
     cupy = importlib.import_module("cupy")
-    values, dz = cupy.empty(n, z.dtype), cupy.empty((n, m), z.dtype)
+    values, dz = cupy.empty(rows, z.dtype), cupy.empty(z.shape, z.dtype)
     kernel = _kernel(
         "cross_entropy",
         "raw T z, raw T y, T w, int64 m",

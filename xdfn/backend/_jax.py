@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from xdfn.backend.array import Array
+from xdfn.backend.array import Array, DType, Host
 from xdfn.core.tree import Tree, leaves, tree_map
 
 Body = Callable[[Tree, Tree, Array, Tree], tuple[Tree, Tree]]
@@ -29,12 +29,18 @@ def scan(
         Consumed.
     constants : tree of arrays
     rows : array (n_steps, batch_size)
-    numbers : one tree of Python numbers for each step
+    numbers : one tree of Python numbers, or of small arrays of numbers, for each step
         Arguments of the compiled loop, so that another learning rate compiles nothing.
     """
     dtype = leaves(carry)[0].dtype
-    stacked = tree_map(lambda *x: np.asarray(x, np.int32 if isinstance(x[0], int) else dtype), *numbers)
+    stacked = tree_map(lambda *x: _of_steps(x, dtype), *numbers)
     return _compiled()(_Static(body, key), carry, constants, rows, stacked)
+
+
+def _of_steps(values: Sequence[object], dtype: DType) -> Host:
+    """A number of each step, or an array of numbers of each, in one array: integers as int32, others in `dtype`."""
+    kind = np.dtype(np.int32) if np.asarray(values[0]).dtype.kind == "i" else dtype
+    return np.asarray(values, kind)  # type: ignore[call-overload, no-any-return]
 
 
 class _Static:

@@ -8,6 +8,7 @@ And the arrays that a step makes and drops should come from pages that the proce
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +110,11 @@ def add_rows(out: Host, rows: Host, values: Host) -> None:
     np.add.at(out.reshape(-1), at.reshape(-1), values.reshape(-1))
 
 
-def in_pieces(work: Callable[[slice], None], n: int) -> None:
-    """Call `work` for each piece of a range of n."""
-    for start in range(0, n, IN_CACHE):
-        work(slice(start, start + IN_CACHE))
+def in_pieces(work: Callable[[slice], None], n: int, *width: int) -> None:
+    """Call `work` for each piece of a range of n rows, of as many elements as `width` says, or of one."""
+    rows = IN_CACHE // math.prod(width) or 1
+    for start in range(0, n, rows):
+        work(slice(start, start + rows))
 
 
 @functools.cache

@@ -76,6 +76,8 @@ class RecordedArray(np.ndarray):
         memory = owner.view(np.ndarray)
         if owner is self:
             return memory
+        if owner.memory is None:  # a given array, which may have gaps
+            return self.view(np.ndarray)
         offset = self.ctypes.data - memory.ctypes.data  # not a view of this array, which would keep the owner alive
         return np.ndarray(self.shape, self.dtype, memory, offset, self.strides)
 
@@ -208,6 +210,7 @@ class Recording:
         self.calls: list[Callable[[], object]] = []
         self._cells: dict[tuple[Number, np.dtype | None], Host] = {}
         self._kept: list[object] = []  # arrays that a call refers to by address only
+        self._columns: dict[int, Host] = {}  # by their place among the numbers, those that are arrays
 
     # -- while the step is recorded --
 
@@ -216,6 +219,13 @@ class Recording:
         array = x.view(RecordedArray)
         array.recording, array.owns = self, True
         return array
+
+    def symbol(self, number: "float | Host", index: int) -> "Number | RecordedArray":
+        """What stands for a number of the step, or for an array of numbers."""
+        if not isinstance(number, np.ndarray):
+            return Number(index)
+        self._columns[index] = np.array(number)
+        return self.own(self._columns[index])
 
     def empty(self, shape: tuple[int, ...], dtype: "DTypeLike") -> RecordedArray:
         """An array of any values, in memory that nothing else uses."""
@@ -281,10 +291,12 @@ class Recording:
 
     def replay(self, numbers: Tree) -> None:
         """Make the calls of the step again, with other numbers."""
-        if numbers != self._numbers:
+        if self._columns or numbers != self._numbers:
             self._numbers, flat = numbers, leaves(numbers)
             for (number, _), cell in self._cells.items():
                 cell[...] = number.of(flat)
+            for index, column in self._columns.items():
+                column[...] = flat[index]
         for call in self.calls:
             call()
 
@@ -329,7 +341,7 @@ def record(
     body : callable
         Makes the same operations in each step; all arrays that change are among its arguments.
     carry, inputs : trees of NumPy arrays, or None
-    numbers : tree of Python numbers
+    numbers : tree of Python numbers, or of small arrays of numbers
     scratch : list of arrays
         Memory for the step's own arrays, shared by recordings that are never replayed at the same time. What is
         missing is added.
@@ -343,7 +355,7 @@ def record(
     """
     before = tree_map(np.array, carry) if backup is None else backup
     recording, index = Recording(scratch, numbers), itertools.count()
-    symbols = tree_map(lambda _: Number(next(index)), numbers)
+    symbols = tree_map(lambda x: recording.symbol(x, next(index)), numbers)
     given, others = tree_map(lambda x: None if x is None else recording.own(x), (carry, inputs))
     try:
         after, result = body(given, others, symbols)

@@ -93,9 +93,11 @@ def _constant(what: tuple[object, ...], make: Callable[[], Array], like: Array) 
 
 
 def unit_rows(rows: Array, n: int, like: Array) -> Array:
-    """The rows, int32 (m,), of a unit matrix (n, n), as an array (m, n) in the dtype of `like`: one-hot."""
+    """The rows, int32 (m,), of a unit matrix (n, n), as an array (m, n) in the dtype of `like`: one-hot. A stack
+    (k, m) of rows gives a stack.
+    """
     xp = namespace(like)
-    return xp.astype(xp.reshape(rows, (-1, 1)) == arange(n, like), like.dtype)
+    return xp.astype(xp.reshape(rows, (*rows.shape, 1)) == arange(n, like), like.dtype)
 
 
 def sign(x: Array) -> Array:
@@ -189,11 +191,11 @@ def _add_rows(out: Foreign, rows: Foreign, values: Foreign) -> None:
         out[rows] += xp.astype(xp.reshape(rows, (-1, 1)) == rows, out.dtype) @ values
 
 
-def concatenate(pieces: Sequence[Gradient]) -> Array:
-    """The gradients, of whatever kind, end to end in one vector."""
+def concatenate(pieces: Sequence[Gradient], lead: tuple[int, ...] = ()) -> Array:
+    """The gradients, of whatever kind, end to end in one vector; with `lead` (k,), stacks of k of them in k rows."""
     arrays = [product(piece) for piece in pieces]
     xp = namespace(arrays[0])
-    return xp.concat([xp.reshape(x, (-1,)) for x in arrays])
+    return xp.concat([xp.reshape(x, (*lead, -1)) for x in arrays], axis=-1)
 
 
 def write(gradient: Gradient, out: Array) -> None:
@@ -330,10 +332,12 @@ def elementwise(
     key: tuple[object, ...],
     function: Callable[..., tuple[Array, ...]],
     *arrays: Array,
-    numbers: tuple[float, ...] = (),
+    numbers: tuple[float | Array, ...] = (),
     whole: bool = False,
 ) -> tuple[Array, ...]:
     """function(*arrays, *numbers), which gives new values for the first of the arrays, element by element.
+
+    The arrays may be (k, n), with columns (k, 1) among the numbers.
 
     Where the library writes into given arrays, the values are in the given ones. CuPy does it in one kernel, where
     `key` tells the function from others. NumPy does it in pieces that fit the cache. Neither if `whole`, for a function
@@ -350,7 +354,12 @@ def elementwise(
     if traits(arrays[0]).fuses and not whole:
         _fused(key, in_place)(*arrays, *numbers)
     elif isinstance(arrays[0], np.ndarray) and not whole:
-        in_pieces(lambda piece: in_place(*[x[piece] for x in arrays], *numbers), arrays[0].shape[0])
+
+        def on_piece(piece: slice) -> None:
+            rows = [x[piece] if isinstance(x, np.ndarray) else x for x in numbers]
+            in_place(*[x[piece] for x in arrays], *rows)
+
+        in_pieces(on_piece, *arrays[0].shape)
     else:
         in_place(*arrays, *numbers)
     return arrays

@@ -8,12 +8,13 @@ computed on the device in int32 arithmetic, which wraps alike everywhere.
 import functools
 import math
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xdfn.backend.array import Array, Host
-from xdfn.backend.ops import counted, elementwise
+from xdfn.backend.ops import arange, counted, elementwise
 from xdfn.backend.place import namespace
 
 if TYPE_CHECKING:
@@ -40,15 +41,28 @@ def generator(seed: int, purpose: int, counter: int = 0) -> "Generator":
 
 
 @functools.lru_cache(maxsize=8)
-def _order_stream(seed: int, thread: int) -> "tuple[Generator, dict[str, object], Host]":
-    """The generator of a seed's orders, its state at the start, and the counter in that state.
+def _shuffler(seed: int, thread: int) -> Callable[[int, Host], None]:
+    """What `permutation` does with rows in place; of one thread, since threads may not share a generator.
 
-    Kept, since making a generator for each epoch costs 12 us. Each thread has its own: between setting the state and
-    drawing, no other thread may set it.
+    Setting the state of a generator takes a fifth of the time of making one.
     """
     rng = generator(seed, ORDER)
-    state = dict(rng.bit_generator.state)
-    return rng, state, state["state"]["counter"]
+    state = rng.bit_generator.state
+    counter: Host = state["state"]["counter"]
+    bits, shuffle = rng.bit_generator, rng.shuffle
+    counter[:] = 0
+
+    def shuffle_rows(epoch: int, rows: Host) -> None:
+        counter[3] = epoch
+        bits.state = state
+        shuffle(rows)
+
+    return shuffle_rows
+
+
+def shuffler(seed: int) -> Callable[[int, Host], None]:
+    """A function of an epoch and rows 0, ..., n - 1, which it puts in the order of `permutation`: for this thread."""
+    return _shuffler(seed, threading.get_ident())
 
 
 def permutation(seed: int, epoch: int, n: int) -> Host:
@@ -57,10 +71,9 @@ def permutation(seed: int, epoch: int, n: int) -> Host:
     Philox is a function of key and counter: the key is the seed's, and the counter of an epoch begins at epoch 2^192,
     so that each has a stream of its own.
     """
-    rng, start, counter = _order_stream(seed, threading.get_ident())
-    counter[:] = 0, 0, 0, epoch
-    rng.bit_generator.state = start
-    return rng.permutation(n).astype(np.int32)
+    order = np.arange(n, dtype=np.int32)
+    shuffler(seed)(epoch, order)
+    return order
 
 
 _MASK64 = 2**64 - 1
@@ -84,7 +97,7 @@ def hash_ints(*values: int) -> int:
     return h
 
 
-Key = tuple[int, int]
+Key = tuple[int, int]  # of an ensemble: two columns int32 (k, 1), a key for each member
 
 
 def mask_key(seed: int, layer: int, step: int, *again: int) -> Key:
@@ -106,9 +119,16 @@ def uniform_bits(key: Key, shape: tuple[int, ...], like: Array, start: int = 0) 
     Element i is mix(stride (start + i) + offset) with (stride, offset) = `key`; mix is the 32-bit finaliser "lowbias32"
     of C. Wellons' hash-prospector. Signed arithmetic wraps like unsigned; only the shifts need their sign bits cut off.
     The lanes stay 1-d because NumPy warns when 0-d integers overflow.
+
+    With keys of k members `shape` is (k, ...), and those of a member are as they would be for its key alone.
     """
-    (x,) = elementwise(("mix",), _mix, counted(math.prod(shape), like, start), numbers=key)
-    return namespace(like).reshape(x, shape)
+    xp, lanes = namespace(like), counted(math.prod(shape), like, start)
+    if getattr(key[0], "ndim", 0):  # each member counts its own elements from `start` on
+        n = math.prod(shape[1:])
+        lanes = xp.reshape(lanes, (shape[0], n))
+        lanes -= xp.reshape(arange(shape[0], like), (-1, 1)) * n
+    (x,) = elementwise(("mix",), _mix, lanes, numbers=key)
+    return xp.reshape(x, shape)
 
 
 def normal(key: Key, shape: tuple[int, ...], like: Array, first: int = 0, n_rows: int | None = None) -> Array:
@@ -119,7 +139,10 @@ def normal(key: Key, shape: tuple[int, ...], like: Array, first: int = 0, n_rows
     `first` is the first of these rows among the `n_rows` for which the numbers are drawn: all rows, unless it is given.
     """
     xp = namespace(like)
-    if n_rows is None:
+    if getattr(key[0], "ndim", 0):
+        bits = uniform_bits(key, (shape[0], 2, *shape[1:]), like)
+        halves = [bits[:, 0, ...], bits[:, 1, ...]]
+    elif n_rows is None:
         bits = uniform_bits(key, (2, *shape), like)
         halves = [bits[0, ...], bits[1, ...]]
     else:

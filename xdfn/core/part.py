@@ -25,10 +25,17 @@ class Part(Guarded):
         ``class Mine(Base, traceable=True)``; a subclass that overrides one of these methods must say it again.
     compilable : bool
         Whether JAX can compile a step with this part.
+    stacks : bool
+        Whether the methods take stacks: arrays (k, n, m) for k networks where they take (n, m) for one, so that a part
+        of yours can be in an `Ensemble`. A class says so in its own body; the library's do but for `Embedding`.
+    per_member : tuple of str
+        The numbers that may be columns (k, 1, 1) then, since the members of an ensemble differ in them.
     """
 
     traceable: ClassVar[bool] = False
     compilable: ClassVar[bool] = True
+    stacks: ClassVar[bool] = False
+    per_member: ClassVar[tuple[str, ...]] = ()
     _numerics: ClassVar[tuple[str, ...]] = ()
     _shown: ClassVar[tuple[str, ...]] = ()
     _transient: ClassVar[frozenset[str]] = frozenset(

@@ -58,6 +58,7 @@ class L2(RegularizerBase, traceable=True):
     [[0.1, -0.2]]
     """
 
+    per_member = ("strength",)
     _shown = ("strength",)
     strength = number_field(0)
 
@@ -75,6 +76,7 @@ class L2(RegularizerBase, traceable=True):
 class L1(RegularizerBase, traceable=True):
     """strength sum |W|, whose gradient is strength sign W: many weights end near zero (Tibshirani 1996)."""
 
+    per_member = ("strength",)
     _shown = ("strength",)
     strength = number_field(0)
 
@@ -121,6 +123,7 @@ class MaxNorm(ConstraintBase, traceable=True):
     [[0.6, 0.3], [0.8, 0.4]]
     """
 
+    per_member = ("limit",)
     _shown = ("limit",)
     limit = number_field(0, open_low=True)
 

@@ -55,7 +55,7 @@ class Targets:
     def targets(self, y: Array, z: Array) -> Array:
         """The targets as `value_and_grad` gets them in a network: in the dtype of z and, unless labels, (n, m)."""
         m = self.n_targets(z.shape[-1])
-        return y if y.ndim == 1 and m > 1 else aligned(y, z, m)
+        return y if y.ndim < z.ndim and m > 1 else aligned(y, z, m)
 
     def labels(self, y: Array, n_out: int) -> Array:
         """For a loss that chooses a class: the class numbers (n,) of the targets y."""
@@ -87,7 +87,7 @@ class ClassTargets(Targets):
 
     @staticmethod
     def targets(y: Array, z: Array) -> Array:
-        return one_hot(y, z) if y.ndim == 1 else aligned(y, z)
+        return one_hot(y, z) if y.ndim < z.ndim else aligned(y, z)
 
     def labels(self, y: Array, n_out: int) -> Array:
         return y if y.ndim == 1 else namespace(y).argmax(y, axis=-1)
@@ -128,11 +128,11 @@ def _of_floats(y: Array) -> str:
 def aligned(y: Array, z: Array, m: int | None = None) -> Array:
     """Targets in the dtype and the shape of z (n, m); m need be given only where z has other columns than y.
 
-    (n,) stands for (n, 1); nothing else is broadcast.
+    (n,) stands for (n, 1); nothing else is broadcast. Stacks of both, (k, n) and (k, n, m), are aligned alike.
     """
-    xp, shape = namespace(z), z.shape if m is None else (z.shape[0], m)
-    if y.ndim == 1 and len(shape) == 2 and shape[1] == 1:
-        y = xp.reshape(y, (-1, 1))
+    xp, shape = namespace(z), z.shape if m is None else (*z.shape[:-1], m)
+    if y.ndim == len(shape) - 1 and shape[-1] == 1:
+        y = xp.reshape(y, (*y.shape, 1))
     if y.shape != shape:
         raise ValueError(f"expected targets of the shape of the predictions {tuple(shape)}, got {tuple(y.shape)}")
     return y if y.dtype == z.dtype else xp.astype(y, z.dtype)

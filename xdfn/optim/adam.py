@@ -74,6 +74,7 @@ class AdamW(Adam, traceable=True):
     Loshchilov and Hutter 2019, arXiv:1711.05101. Biases do not decay.
     """
 
+    per_member = ("weight_decay",)  # which is in the rates
     _shown: ClassVar[tuple[str, ...]] = ("lr", "decay1", "decay2", "eps", "weight_decay")
 
     weight_decay = number_field(0)

@@ -74,6 +74,7 @@ class SGDW(SGD, traceable=True):
     Loshchilov and Hutter 2019, arXiv:1711.05101. Biases do not decay. With momentum 0 it is SGD with weight_decay.
     """
 
+    per_member = ("weight_decay",)  # which is in the rates
     _shown: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
 
     def __init__(

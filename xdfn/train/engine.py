@@ -60,14 +60,14 @@ class ScanEngine:
     def run(
         self, state: TrainState, batches: Batches, shape: BatchShape, backup: TrainState
     ) -> tuple[TrainState, Array]:
-        n_steps, step = len(batches), self.step
+        n_steps, step, whole = len(batches), self.step, batches.whole
 
         def body(
             arrays: StateArrays, data: tuple[Array, Array, Array | None], rows: Array, scalars: StepScalars
         ) -> tuple[StateArrays, Array]:
             X, y, weight = data
             xp = namespace(X)
-            w = 1.0 / rows.shape[0] if weight is None else xp.take(weight, rows, axis=0) / rows.shape[0]
+            w = 1.0 / whole if weight is None else xp.take(weight, rows, axis=0) / whole
             x_rows, y_rows = xp.take(X, rows, axis=0), xp.take(y, rows, axis=0)
             after, loss = step(TrainState(*arrays), x_rows, y_rows, w, scalars)
             return after.arrays, loss

@@ -20,6 +20,8 @@ from xdfn.train.ranks import Ranks
 from xdfn.train.state import BatchShape, TrainState
 from xdfn.train.step import TrainStep
 
+Values = dict[str, float]  # of an epoch, by name
+
 
 class Run(NamedTuple):
     """What is trained, and on what: all that the loop needs.
@@ -46,6 +48,10 @@ class Run(NamedTuple):
     evaluation: Evaluation | None
     ranks: Ranks | None = None
 
+    def end_of_epoch(self, state: TrainState) -> Values:
+        """The values of an epoch by name, in one read of the device."""
+        return end_of_epoch(self, self.step, state)
+
 
 class Listener(Protocol):
     """The loop tells it how far training has come; `Session` is one."""
@@ -64,7 +70,7 @@ class Listener(Protocol):
 
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None: ...
 
-    def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
+    def on_epoch(self, state: TrainState, values: Values) -> Run | None:
         """After an epoch, with its values by name: keep the state. A run that is given takes the place of this one."""
 
 
@@ -117,7 +123,7 @@ def epochs(run: Run, listener: Listener) -> Run | None:
                 if listener.by_batch:
                     listener.on_batch(state if at == stop else step.cut_sums(state, before), shape.n_batches, loss)
         with listener.interrupts.allowed:
-            values = end_of_epoch(run, step, state)
+            values = run.end_of_epoch(state)
         state = step.begin_epoch(state)
         change = listener.on_epoch(state, values)
         if change is not None and change.step is step:  # new values: into the arrays to which the engine is bound

@@ -70,6 +70,11 @@ class ScalarSource:
             raise ValueError(f"lr: {schedule} gave {lr} at {schedule.by} {t:g}, expected a number of at least 0")
         return lr
 
+    @property
+    def monitors(self) -> bool:
+        """Whether a schedule looks at the history."""
+        return any(s.schedule is not None and s.schedule.monitor is not None for s in self.segments)
+
     def _monitored(self, schedule: ScheduleBase, monitor: str, since: Provenance, t: float) -> float:
         past = list(self.history.get(monitor, ()))[since.schedule_epoch :]
         known, lr = self._plateau_cache.get(id(schedule), (-1, math.nan))

@@ -3,9 +3,10 @@
 which have no gradients and no memory. This module packs and unpacks.
 """
 
+import copy
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from xdfn.backend import Array, Gradient, Place, concatenate, fresh_copy, namespace, product, traits, write
 from xdfn.core.part import config_key
@@ -80,7 +81,10 @@ class Segments:
     ----------
     segments, frozen : tuple of Segment, those that move and those that do not
     entries : the parameters that move
+    lead : (k,) for an ensemble of k members, whose arrays are stacks and whose vectors are rows; else ()
     """
+
+    lead: tuple[int, ...]
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Segments:
         where: Place,
         frozen: Sequence[Collection[str]],
     ) -> None:
-        self.place, self.packs = where, where.traits.packs
+        self.place, self.packs, self.lead = where, where.traits.packs, ()
         found: dict[object, Segment] = {}
         still: dict[object, Segment] = {}
         for i, of_layer in enumerate(rules):
@@ -107,6 +111,14 @@ class Segments:
         self.segments, self.frozen = tuple(found.values()), tuple(still.values())
         self.entries = [e for segment in self.segments for e in segment.entries]
         self.n_layers = len(rules)
+
+    def of_members(self, n: int, rules: Sequence[OptimizerBase]) -> Self:
+        """The same for an ensemble of `n` members, with the rule of each segment."""
+        new = copy.copy(self)
+        new.lead = (n,)
+        pairs = zip(self.segments, rules, strict=True)
+        new.segments = tuple(segment._replace(optimizer=rule) for segment, rule in pairs)
+        return new
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self.segments)
@@ -130,7 +142,7 @@ class Segments:
 
     def _join(self, pieces: Sequence[Array]) -> Array:
         if self.packs:
-            return concatenate(pieces)
+            return concatenate(pieces, self.lead)
         copied: Array = fresh_copy(pieces[0])
         return copied
 
@@ -146,7 +158,7 @@ class Segments:
         return tree
 
     def _view(self, x: Array, e: Entry) -> Array:
-        return namespace(x).reshape(x[e.start : e.stop], e.shape) if self.packs else x
+        return namespace(x).reshape(x[..., e.start : e.stop], (*self.lead, *e.shape)) if self.packs else x
 
     def pack_slots(self, tree: SlotTree, params: Sequence[Array]) -> tuple[Slots, ...]:
         """The optimizers' memory by segment; new for a whole segment if one of its parameters has none."""
@@ -178,7 +190,7 @@ class Segments:
                 write(gradients[e.layer][e.name], workspace.gradients_tree[e.layer][e.name])
             return workspace.gradients
         pieces = [[gradients[e.layer][e.name] for e in segment.entries] for segment in self.segments]
-        return [concatenate(piece) if self.packs else product(piece[0]) for piece in pieces]
+        return [concatenate(piece, self.lead) if self.packs else product(piece[0]) for piece in pieces]
 
     def workspace(self, state: TrainState, with_gradients: bool) -> Workspace | None:
         """What the steps of a run share, where the library writes into given arrays; else None.

@@ -80,11 +80,14 @@ class Session:
         return min(callback._next_batch() for callback in self.callbacks if callback.by_batch)
 
     def on_batch(self, state: TrainState, n_batches: int, loss: Array) -> None:
+        self.tell_batch(state, n_batches, lambda: read([loss])[0][0])
+
+    def tell_batch(self, state: TrainState, n_batches: int, loss: Callable[[], float]) -> None:
         self._unpublished = state
         for callback in self.callbacks:
             if callback.by_batch:
                 with self._interrupts_of(callback):
-                    callback.on_batch_end(self.model, state.batch, n_batches, _reader(loss))
+                    callback.on_batch_end(self.model, state.batch, n_batches, loss)
         self._unpublished = None
 
     def on_epoch(self, state: TrainState, values: dict[str, float]) -> Run | None:
@@ -94,7 +97,7 @@ class Session:
             values |= self._measured()
         self.keep(state)
         self.epochs_left, self.epochs_done = self.epochs_left - 1, self.epochs_done + 1
-        _record(self.model.history, values)
+        append_values(self.model.history, values)
         if not self.callbacks:
             self.agree()
             return None
@@ -204,7 +207,7 @@ class Session:
         return self.run
 
 
-def _record(history: dict[str, list[float]], values: dict[str, float]) -> None:
+def append_values(history: dict[str, list[float]], values: dict[str, float]) -> None:
     """The values of an epoch at the end of the history, NaN where there is none."""
     if values.keys() != history.keys():
         n = max(map(len, history.values()))
@@ -213,7 +216,3 @@ def _record(history: dict[str, list[float]], values: dict[str, float]) -> None:
         values = {name: values.get(name, math.nan) for name in history}
     for name, value in values.items():
         history[name].append(value)
-
-
-def _reader(loss: Array) -> Callable[[], float]:
-    return lambda: read([loss])[0][0]

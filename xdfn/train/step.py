@@ -70,7 +70,7 @@ class TrainStep:
         self._as_given = tuple(map(config_key, rules)), since, options  # learning rates included
         self._key: Hashable = None
         self._checked = False
-        parts = _parts(
+        parts = parts_of(
             self.network, self.segments, [penalty for _, *of_entry in with_penalties for penalty in of_entry]
         )
         self.traceable = all(part.traceable for part in parts)
@@ -101,7 +101,7 @@ class TrainStep:
         workspace : Workspace, optional
             That of the state.
         """
-        x = self.as_input(x, state)
+        x, y, weight = self.as_batch(state, x, y, weight)
         params = self.segments.unpack(state.params) if workspace is None else workspace.params_tree
         ctx = Context(NO_KEY, weight, scalars.share, True, scalars.rows or None, self.options.comm)
         z, caches, buffers = self.network.forward(params, state.buffers, x, ctx, scalars.keys)
@@ -109,6 +109,12 @@ class TrainStep:
         gradients = self.network.backward(params, caches, dz)
         state = state._replace(buffers=buffers, sums={"loss": state.sums["loss"] + loss})
         return self.update(state, gradients, scalars, workspace), loss
+
+    def as_batch(
+        self, state: TrainState, x: Array, y: Array, weight: Array | float
+    ) -> tuple[Array, Array, Array | float]:
+        """A batch as the layers and the loss get it."""
+        return self.as_input(x, state), y, weight
 
     def as_input(self, x: Array, state: TrainState) -> Array:
         """A batch in the dtype of the parameters."""
@@ -136,7 +142,7 @@ class TrainStep:
     def _check_gradients(self, gradients: GradientTree) -> None:
         for e in self.segments.entries:
             shape = _shape(gradients[e.layer].get(e.name))
-            if shape != e.shape:
+            if shape is None or shape[len(self.segments.lead) :] != e.shape:
                 raise ValueError(
                     f"layer {e.layer + 1}, {type(self.network.layers[e.layer]).__name__}: pullback must give a "
                     f"gradient of shape {e.shape} for {e.name!r}, got {shape}"
@@ -176,7 +182,7 @@ class TrainStep:
         return TrainState(params, buffers, slots, averages, self.init_sums(sums["loss"].dtype), step, epoch + 1)
 
     def init_sums(self, dtype: object) -> dict[str, Array]:
-        return {"loss": self.place.xp.zeros((), dtype=dtype, device=self.place.device)}
+        return {"loss": self.place.xp.zeros(self.segments.lead, dtype=dtype, device=self.place.device)}
 
     def compile_key(self) -> Hashable:
         """What a compiled step depends on. The numbers that change from step to step are not in it."""
@@ -196,7 +202,7 @@ class TrainStep:
         return self.compile_key() == other.compile_key() and self._as_given == other._as_given
 
 
-def _parts(network: Network, segments: Segments, of_entries: Sequence[Part | None]) -> list[Part]:
+def parts_of(network: Network, segments: Segments, of_entries: Sequence[Part | None]) -> list[Part]:
     """All parts that take part in a step."""
     layers = all_layers(network.layers)
     rules = [s.optimizer for s in segments.segments]
@@ -206,5 +212,5 @@ def _parts(network: Network, segments: Segments, of_entries: Sequence[Part | Non
 
 def _shape(gradient: Gradient | None) -> tuple[int, ...] | None:
     if isinstance(gradient, tuple):
-        return gradient[0].shape[-2], gradient[1].shape[-1]
+        return *gradient[1].shape[:-2], gradient[0].shape[-2], gradient[1].shape[-1]
     return None if gradient is None else tuple(gradient.shape)

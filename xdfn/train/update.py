@@ -122,11 +122,17 @@ class RuleUpdate:
         if clip_value is not None:
             gradients = [xp.minimum(xp.maximum(g, -clip_value), clip_value) for g in gradients]
         if clip_norm is not None:
-            squares = [xp.sum(g * g) for g in gradients]
+            squares = [self._total(g * g) for g in gradients]
             norm = xp.sqrt(functools.reduce(operator.add, squares))
             factor = clip_norm / xp.maximum(norm, clip_norm)
             gradients = [g * factor for g in gradients]
         return gradients
+
+    def _total(self, x: Array) -> Array:
+        """The sum of all elements; of an ensemble a column, a sum for each member."""
+        if not self.segments.lead:
+            return namespace(x).sum(x)
+        return namespace(x).sum(x, axis=tuple(range(1, x.ndim)), keepdims=True)
 
 
 def buckets(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

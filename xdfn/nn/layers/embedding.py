@@ -92,6 +92,7 @@ class Embedding(LayerBase, traceable=True):
     [[0.5, 5.0, 6.0], [0.25, 1.0, 2.0], [0.125, 0.0, 0.0]]
     """
 
+    stacks = False
     _shown = ("columns",)
     columns = SetOnce(_columns)
     dim = SetOnce(_dim)

@@ -60,7 +60,7 @@ class Maxout(WeightedLayer, traceable=True):
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
         xp = namespace(x)
         z = add(x @ params["W"], params["b"])
-        z = xp.reshape(z, (-1, self.n_pieces, self.n_out))
+        z = xp.reshape(z, (*z.shape[:-1], self.n_pieces, self.n_out))
         return xp.max(z, axis=-2), (x, z), buffers
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
@@ -68,8 +68,8 @@ class Maxout(WeightedLayer, traceable=True):
         xp = namespace(dy)
         largest = xp.astype(xp.argmax(z, axis=-2, keepdims=True), xp.int32)
         pieces = xp.reshape(arange(self.n_pieces, dy), (-1, 1))
-        dz = xp.astype(largest == pieces, dy.dtype) * xp.reshape(dy, (-1, 1, self.n_out))
-        dz = xp.reshape(dz, (-1, self.n_pieces * self.n_out))
+        dz = xp.astype(largest == pieces, dy.dtype) * xp.reshape(dy, (*dy.shape[:-1], 1, self.n_out))
+        dz = xp.reshape(dz, (*dy.shape[:-1], self.n_pieces * self.n_out))
         gradients: Gradients = {"W": (x.mT, dz), "b": (ones_row(dz), dz)}
         dx = dz @ params["W"].mT if input_grad else None
         return dx, gradients

@@ -1,11 +1,23 @@
 """Layers that add noise in training: dropout, and Gaussian noise."""
 
 from xdfn.backend import Array, namespace, random
-from xdfn.core.fields import number_field
+from xdfn.core.fields import Field, number, number_field
 from xdfn.nn.layers.base import LayerBase, layers
 from xdfn.nn.layers.context import Applied, Buffers, Cache, Context, Params, Pulled
 
 __all__ = ["Dropout", "GaussianNoise"]
+
+
+class _Rate(Field[float]):
+    """The rate of Dropout, and with it the threshold of its random integers."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda name, value: number(name, value, 0, 1, open_high=True))
+
+    def __set__(self, instance: object, value: object) -> None:
+        super().__set__(instance, value)
+        rate: float = vars(instance)[self.name]
+        vars(instance)["_kept_from"] = min(round(rate * 2**32) - 2**31, 2**31 - 1)
 
 
 @layers.register()
@@ -18,19 +30,20 @@ class Dropout(LayerBase, traceable=True):
     """
 
     draws = True
+    per_member = ("rate", "_kept_from")
     _shown = ("rate",)
-    rate = number_field(0, 1, open_high=True)
+    rate = _Rate()
+    _kept_from: int  # the least of the random integers whose element is kept
 
     def __init__(self, rate: float = 0.5) -> None:
         super().__init__()
         self.rate = rate
 
     def apply(self, params: Params, buffers: Buffers, x: Array, ctx: Context | None = None) -> Applied:
-        if ctx is None or self.rate == 0:
+        if ctx is None or (isinstance(self.rate, (int, float)) and self.rate == 0):
             return x, None, buffers
         bits = random.uniform_bits(ctx.key, x.shape, x, ctx.first_row * x.shape[-1])
-        kept_from = min(round(self.rate * 2**32) - 2**31, 2**31 - 1)
-        mask = namespace(x).astype(bits >= kept_from, x.dtype)
+        mask = namespace(x).astype(bits >= self._kept_from, x.dtype)
         mask *= 1 / (1 - self.rate)
         return x * mask, mask, buffers
 

@@ -85,14 +85,14 @@ class BatchNorm(LayerBase, traceable=True):
     def _shares(self, x: Array, ctx: Context) -> tuple[Array, float | Array]:
         """The share of each row (1, n), and the share of the running statistics that remains after this batch."""
         if ctx.weight is None or isinstance(ctx.weight, float):
-            shares = ones_row(x) / x.shape[0] if ctx.comm is None else ones_row(x) * ctx.weight
+            shares = ones_row(x) / x.shape[-2] if ctx.comm is None else ones_row(x) * ctx.weight
             return shares, self.momentum**ctx.share
         xp = namespace(x)
         total = ctx.total(
-            xp.sum(ctx.weight, keepdims=True)
+            xp.sum(ctx.weight, axis=-1, keepdims=True)
         )  # (1,): NumPy's own numbers have another power than its arrays
         shares = ctx.weight / xp.maximum(total, tiny(x))  # all rows of a batch may have weight 0
-        return xp.reshape(shares, (1, -1)), self.momentum ** (ctx.share * total)
+        return shares[..., None, :], self.momentum ** (ctx.share * total[..., None])
 
     def pullback(self, params: Params, cache: Cache, dy: Array, input_grad: bool = True) -> Pulled:
         x_hat, scale, r, ctx = cache

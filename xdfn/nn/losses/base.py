@@ -2,7 +2,8 @@
 gives value and gradient with respect to z together, which makes them stable: for every canonical pair
 dz = w (prediction - y).
 
-`weight` already holds the division: 1/n as a Python float, or an array (n,). The loss is sum_i w_i l_i.
+`weight` already holds the division: 1/n as a Python float, or an array (n,). The loss is sum_i w_i l_i. Scores and
+targets may be stacks of k batches, (k, n, m); the losses are (k,) then.
 """
 
 import inspect
@@ -101,8 +102,13 @@ losses: Registry[ObjectiveBase] = Registry("loss", ObjectiveBase)
 
 def weighted_sum(values: Array, weight: Weight) -> Array:
     """sum_i w_i sum_j v_ij"""
+    return total(values, values) * weight if isinstance(weight, float) else total(weighted(values, weight), values)
+
+
+def total(values: Array, z: Array) -> Array:
+    """The sum of all values for the scores z (n, m) of a batch, or the sum for each of a stack of batches (k, n, m)."""
     xp = namespace(values)
-    return xp.sum(values) * weight if isinstance(weight, float) else xp.sum(weighted(values, weight))
+    return xp.sum(values) if z.ndim == 2 else xp.sum(values, axis=tuple(range(1, values.ndim)))
 
 
 def weighted(values: Array, weight: Weight) -> Array:
@@ -111,7 +117,7 @@ def weighted(values: Array, weight: Weight) -> Array:
 
 def column(weight: Weight) -> Weight:
     """Weights (n,) as (n, 1), to be multiplied with rows."""
-    return weight if isinstance(weight, float) else namespace(weight).reshape(weight, (-1, 1))
+    return weight if isinstance(weight, float) else namespace(weight).reshape(weight, (*weight.shape, 1))
 
 
 def at_least_tiny(p: Array) -> Array:

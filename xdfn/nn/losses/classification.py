@@ -3,7 +3,7 @@
 from xdfn.backend import Array, kernel, namespace
 from xdfn.core.fields import number_field
 from xdfn.nn.activations import sigmoid, softmax
-from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, weighted, weighted_sum
+from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, total, weighted, weighted_sum
 from xdfn.nn.targets import ClassTargets, aligned
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy"]
@@ -39,7 +39,7 @@ class CrossEntropy(ClassTargets, ObjectiveBase, traceable=True):
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
         values, dz = softmax_cross_entropy(z, y, weight)
-        return namespace(z).sum(values), dz
+        return total(values, z), dz
 
     def decide(self, z: Array) -> Array:
         return namespace(z).argmax(z, axis=-1)

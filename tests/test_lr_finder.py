@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xdfn import DFN, FullyConnected, OptimizerBase, find_learning_rate
-from xdfn.inspect.lr_finder import RateSearch
+from xdfn.lr_finder import RateSearch
 
 
 @pytest.fixture
@@ -75,6 +75,28 @@ def test_a_rate_of_the_class_is_found(few):
     search = find_learning_rate(DFN(4, 2, optimizer=OfTheClass(), seed=0), X, y, low=1e-3, n_steps=30, batch_size=20)
     assert search.losses[-1] != search.losses[0]
     assert 1e-3 <= search.suggestion <= 10
+
+
+# -- several starts --
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_several_starts_are_their_mean(backend, few, rule):
+    """The mean of the losses of copies with the seeds 0, 1, 2, trained one by one."""
+    X, y = (backend.array(x) for x in few)
+    given = {"low": 1e-3, "n_steps": 12, "batch_size": 16, "smoothing": 0.0}
+    model = DFN(layers=[FullyConnected(6, "tanh", "he_normal"), 2], optimizer=rule, seed=5)
+    search = find_learning_rate(model, X, y, n_starts=3, **given)
+    alone = []
+    for seed in range(3):
+        one = DFN(layers=[FullyConnected(6, "tanh", "he_normal"), 2], optimizer=rule, seed=seed)
+        alone.append(find_learning_rate(one, X, y, **given).losses)
+    n = min(map(len, [search.losses, *alone]))
+    assert n > 6
+    np.testing.assert_allclose(search.losses[:n], np.mean([losses[:n] for losses in alone], axis=0), rtol=1e-9)
+    assert not model.is_initialized
+    with pytest.raises(ValueError, match="n_starts must be an integer of at least 1"):
+        find_learning_rate(model, X, y, n_starts=0)
 
 
 # -- how a search shows itself --
