@@ -59,6 +59,21 @@ def test_a_step_stays_on_the_device(data, name):
     assert not [kernel for kernel in trace.kernels if "float64" in kernel or "double" in kernel]
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
+@pytest.mark.parametrize("name", ["notebook, sgd", "notebook, adam", "dropout, adam"])
+def test_class_numbers_cost_no_launch_more_than_one_hot_rows(data, name, dtype):
+    hostcuda = pytest.importorskip("hostcuda", reason="counting needs hostcuda")
+    X, y = data
+    one_hot, labels = network(name), network(name)
+    one_hot.fit(X, y, 2, 8, verbose=None)
+    labels.fit(X, y.argmax(axis=1).astype(dtype), 2, 8, verbose=None)
+    assert labels.history == one_hot.history
+    run = steps(labels, X, y.argmax(axis=1).astype(dtype), 5)
+    with hostcuda.trace() as trace:
+        run()
+    assert (trace.counts["launch"] + trace.counts["gemm"]) / 5 <= BUDGETS[name], trace.kernels
+
+
 @pytest.mark.parametrize("name", BUDGETS)
 def test_an_epoch_crosses_twice(data, name):
     hostcuda = pytest.importorskip("hostcuda", reason="counting needs hostcuda")

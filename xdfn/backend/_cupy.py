@@ -49,7 +49,7 @@ def take_rows(X: CuPyArray, y: CuPyArray, rows: CuPyArray) -> tuple[Array, Array
 def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Array, Array] | None:
     """-w sum y log p for each row (n,), and w (p - y) with p = softmax(z); None where there is no kernel for that.
 
-    z and y are (n, m), or stacks (k, n, m) of such.
+    z and y are (n, m), or stacks (k, n, m) of such; or y are class numbers (n,), or (k, n).
     """
     *rows, m = z.shape
     n = math.prod(rows)
@@ -59,7 +59,7 @@ def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Ar
     values, dz = cupy.empty(rows, z.dtype), cupy.empty(z.shape, z.dtype)
     kernel = _kernel(
         "cross_entropy",
-        "raw T z, raw T y, T w, int64 m",
+        "raw T z, raw Y y, T w, int64 m, bool labels",
         "raw T values, raw T dz",
         """
         const long long start = i * m;
@@ -68,14 +68,14 @@ def cross_entropy(z: CuPyArray, y: CuPyArray, weight: Array | float) -> tuple[Ar
         for (long long j = start; j < start + m; j++) total += exp(z[j] - top);
         const T log_total = log(total);
         for (long long j = start; j < start + m; j++) {
-            const T shifted = z[j] - top;
-            value += (log_total - shifted) * y[j];
-            dz[j] = (exp(shifted) / total - y[j]) * w;
+            const T shifted = z[j] - top, target = labels ? T(j - start == y[i]) : T(y[j]);
+            value += (log_total - shifted) * target;
+            dz[j] = (exp(shifted) / total - target) * w;
         }
         values[i] = value * w;
         """,
     )
-    kernel(z, y, weight, m, values, dz, size=n)
+    kernel(z, y, weight, m, y.ndim < z.ndim, values, dz, size=n)
     return values, dz
 
 

@@ -57,6 +57,11 @@ class Targets:
         m = self.n_targets(z.shape[-1])
         return y if y.ndim < z.ndim and m > 1 else aligned(y, z, m)
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether `value_and_grad` takes class numbers (n,) as they are."""
+        return False
+
     def labels(self, y: Array, n_out: int) -> Array:
         """For a loss that chooses a class: the class numbers (n,) of the targets y."""
         raise ValueError(

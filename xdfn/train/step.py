@@ -105,7 +105,7 @@ class TrainStep:
         params = self.segments.unpack(state.params) if workspace is None else workspace.params_tree
         ctx = Context(NO_KEY, weight, scalars.share, True, scalars.rows or None, self.options.comm)
         z, caches, buffers = self.network.forward(params, state.buffers, x, ctx, scalars.keys)
-        loss, dz = self.loss.value_and_grad(self.loss.targets(y, z), z, weight)
+        loss, dz = self.loss.value_and_grad(y if self.loss.takes_labels else self.loss.targets(y, z), z, weight)
         gradients = self.network.backward(params, caches, dz)
         state = state._replace(buffers=buffers, sums={"loss": state.sums["loss"] + loss})
         return self.update(state, gradients, scalars, workspace), loss

@@ -4,7 +4,7 @@ from xdfn.backend import Array, kernel, namespace
 from xdfn.core.fields import number_field
 from xdfn.nn.activations import sigmoid, softmax
 from xdfn.nn.losses.base import ObjectiveBase, Weight, at_least_tiny, column, losses, total, weighted, weighted_sum
-from xdfn.nn.targets import ClassTargets, aligned
+from xdfn.nn.targets import ClassTargets, aligned, one_hot
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy"]
 
@@ -34,8 +34,13 @@ class CrossEntropy(ClassTargets, ObjectiveBase, traceable=True):
     def link(self, z: Array) -> Array:
         return softmax(z)
 
+    @property
+    def takes_labels(self) -> bool:
+        return not self.smoothing and type(self).value_and_grad is CrossEntropy.value_and_grad
+
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
-        y = self.targets(y, z)
+        if not self.takes_labels or y.ndim == z.ndim:
+            y = self.targets(y, z)
         if self.smoothing:
             y = (1 - self.smoothing) * y + self.smoothing / z.shape[-1]
         values, dz = softmax_cross_entropy(z, y, weight)
@@ -57,8 +62,10 @@ class CrossEntropy(ClassTargets, ObjectiveBase, traceable=True):
 
 @kernel
 def softmax_cross_entropy(z: Array, y: Array, weight: Weight) -> tuple[Array, Array]:
-    """Values that sum up to sum_i w_i l_i, and dz = w (p - y) with p = softmax(z)."""
+    """Values that sum up to sum_i w_i l_i, and dz = w (p - y) with p = softmax(z). y may be class numbers (n,)."""
     xp = namespace(z)
+    if y.ndim < z.ndim:
+        y = one_hot(y, z)
     shifted, e = _shifted(z, xp.max(z, axis=-1, keepdims=True))
     values, dz = _cross_entropy(shifted, e, xp.sum(e, axis=-1, keepdims=True), y, column(weight))
     return values, dz
