@@ -109,6 +109,8 @@ def pytest_terminal_summary(terminalreporter):
         report.longrepr[2].removeprefix("Skipped: ").splitlines()[0]
         for report in terminalreporter.stats.get("skipped", ())
     )
+    if slow := len(terminalreporter.stats.get("deselected", ())):
+        write(f"{'left out':21}{slow}: ci/test --all runs these too")
     for reason, n in sorted(collections.Counter(reasons).items()):
         write(f"{'skipped':21}{n}: {reason}")
 

@@ -168,6 +168,7 @@ def test_files_that_are_kept(tmp_path):
     assert len(DFN.load(tmp_path / "m.5.npz").history["loss"]) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_a_hundred_times():
     """In a process without threads, which forks."""

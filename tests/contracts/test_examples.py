@@ -20,6 +20,7 @@ def load(name):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["numpy", "torch", "jax", "cupy"])
 @pytest.mark.parametrize("recipe", ["default", "notebook", "best"])
 def test_train_mnist(library, recipe, tmp_path, capsys):
@@ -48,6 +49,7 @@ def test_train_mnist(library, recipe, tmp_path, capsys):
     assert np.std(picture[..., :3]) > 0.05
 
 
+@pytest.mark.slow
 def test_the_notebooks_losses():
     """Three of its twenty epochs, which take 2 s: within 0.03 of what it printed."""
     module = load("train_mnist")
@@ -55,6 +57,7 @@ def test_the_notebooks_losses():
     np.testing.assert_allclose(model.history["loss"], module.NOTEBOOK_LOSSES[:3], atol=0.03)
 
 
+@pytest.mark.slow
 def test_xor(tmp_path, capsys):
     """The reliable recipe from all of its 40 starts; 8 starts of the notebook's."""
     module = load("xor")
@@ -97,6 +100,7 @@ def test_approximation(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_training(tmp_path, capsys):
     module = load("training")
     model = module.main(["--rows", "1500", "--epochs", "6", "--out", str(tmp_path / "t.png")])
@@ -109,6 +113,7 @@ def test_training(tmp_path, capsys):
     assert (tmp_path / "t.png").stat().st_size > 50_000
 
 
+@pytest.mark.slow
 def test_regularisation(tmp_path, capsys):
     """All methods on a few rows: weights are as small as they should be, and all is written down."""
     module = load("regularisation")

@@ -94,6 +94,7 @@ def attempt(model, call, *kinds):
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", MODELS)
 @MANY
 @given(pair=PAIRS, batch=st.sampled_from([1, 4, 64]))
@@ -112,6 +113,7 @@ def test_fit(loss, pair, batch):
     model.fit(PROBE, {"mse": PROBE[:, :2]}.get(loss, np.asarray([0, 1, 0, 1, 1])), 1, 4, verbose=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", MODELS)
 @MANY
 @given(pair=PAIRS, thing=THINGS)

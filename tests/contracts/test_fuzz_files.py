@@ -4,6 +4,7 @@ import pytest
 from mutations import run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_changed_files(suffix, tmp_path, monkeypatch):
     if suffix == ".safetensors":

@@ -31,7 +31,10 @@ def blocks():
             kind = "cupy" if "import cupy" in match[2] else match[1]
             page = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "-")
             line = text[: match.start()].count("\n") + 1
-            yield pytest.param(match[1], match[2], id=f"{kind}-{page}-line-{line}")
+            slow = "load_mnist" in match[2] and path != README
+            yield pytest.param(
+                match[1], match[2], id=f"{kind}-{page}-line-{line}", marks=[pytest.mark.slow] if slow else []
+            )
 
 
 @pytest.mark.parametrize(("language", "code"), list(blocks()))

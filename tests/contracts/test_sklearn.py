@@ -12,6 +12,7 @@ TESTS = Path(__file__).resolve().parents[1]
 SHARES = 3  # run after each other they take half a minute; pytest-xdist spreads these
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 def test_scikit_learns_own_tests_pass(share, tmp_path):
     """All but one, which the plugin names with its reason."""

@@ -98,6 +98,7 @@ def interrupted(at, again=None):
     return m, False, tracer.count
 
 
+@pytest.mark.slow
 def test_at_every_bytecode():
     states = [state(model().fit(X, Y, n, **FIT)) for n in range(1, 4)]
     states.append(state(model().fit(X, Y, 3, **FIT, callbacks=callbacks())))  # with the weights of the best epoch

@@ -120,10 +120,7 @@ def fit(
     >>> print(f"{hits:.1f}")
     1.0
     """
-    if not isinstance(model, DFN):
-        raise TypeError(
-            f"xdfn.dask.fit trains a DFN, got {type(model).__name__}; estimators of xdfn.sklearn fit rows in memory"
-        )
+    _require_dfn(model)
     client = _current(client)
     names, rows = ["X", "y"], [X, y]
     if sample_weight is not None:
@@ -267,6 +264,13 @@ class ReportAtClient(Report):
 def _display(verbose: bool | int | None, name: str) -> list[Callback]:
     display = resolve_display(verbose)
     return [ReportAtClient(display.batches, name)] if isinstance(display, (Report, ProgressBar)) else []
+
+
+def _require_dfn(model: object) -> None:
+    if not isinstance(model, DFN):
+        raise TypeError(
+            f"xdfn.dask.fit trains a DFN, got {type(model).__name__}; estimators of xdfn.sklearn fit rows in memory"
+        )
 
 
 def _current(client: Client | None) -> Client:
