@@ -90,10 +90,15 @@ def activated(request):
         yield request.param
 
 
-backend = pytest.fixture(activated, params=AT_HAND, ids=lambda b: b.value, name="backend")
+def each(backends):
+    """Parameters of a fixture; the variants of a library are among what `ci/test` leaves to `ci/test --all`."""
+    return [pytest.param(b, id=b.value, marks=[pytest.mark.slow] if b in VARIANTS else []) for b in backends]
+
+
+VARIANTS = () if NAMED else (Backend.NUMPY_READONLY, Backend.STRICT, Backend.JAX_JIT)
+backend = pytest.fixture(activated, params=each(AT_HAND), name="backend")
 # those that compile nothing: JAX takes seconds for each new network
-EAGER = [b for b in AT_HAND if b.module != "jax.numpy"]
-eager = pytest.fixture(activated, params=EAGER, ids=lambda b: b.value, name="eager")
+eager = pytest.fixture(activated, params=each(b for b in AT_HAND if b.module != "jax.numpy"), name="eager")
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -103,14 +108,14 @@ def pytest_terminal_summary(terminalreporter):
     write("")
     for b in Backend if passed.keys() - {"others"} else ():
         told = MISSING.get(b) or (f"{passed[b.value]} passed" if b in AT_HAND else "XDFN_BACKENDS does not name it")
+        if b in VARIANTS and not passed[b.value]:
+            told = "left to ci/test --all"
         write(f"{b.value:21}{told}")
     write(f"{'no array library':21}{passed['others']} passed")
     reasons = (
         report.longrepr[2].removeprefix("Skipped: ").splitlines()[0]
         for report in terminalreporter.stats.get("skipped", ())
     )
-    if slow := len(terminalreporter.stats.get("deselected", ())):
-        write(f"{'left out':21}{slow}: ci/test --all runs these too")
     for reason, n in sorted(collections.Counter(reasons).items()):
         write(f"{'skipped':21}{n}: {reason}")
 
