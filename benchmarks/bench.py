@@ -17,6 +17,7 @@ from pathlib import Path
 
 import against
 import costs
+import ensembles
 import report
 from cases import CASES
 from contestants import CONTESTANTS
@@ -90,8 +91,8 @@ def main():
         against.compare(args.against, chosen, ours, args.rounds)
         return
     if args.quick:
-        if slow := quick():
-            raise SystemExit(f"too slow beside a hand-written loop: {slow}")
+        if slow := quick() + ensembles.quick():
+            raise SystemExit(f"too slow beside a hand-written loop, or beside single networks: {slow}")
         return
     rounds = 9 if args.rounds is None else args.rounds
     results = measure(args.case, names, rounds)

@@ -1,6 +1,9 @@
-import numpy as np
+from pathlib import Path
 
-from xdfn.backend import _blas
+import numpy as np
+import pytest
+
+from xdfn.backend import _blas, blas_threads, one_blas_thread
 
 
 def test_the_blas_of_numpy_is_found_or_refused(rng, monkeypatch):
@@ -25,3 +28,25 @@ def test_the_blas_of_numpy_is_found_or_refused(rng, monkeypatch):
     assert _blas.routine.__wrapped__("gemm", "d") is None
     assert _blas.routine.__wrapped__("axpby", "d") is None
     assert np.array_equal(out, before)
+
+
+def test_one_thread_is_for_all_who_ask_and_ends_with_the_last():
+    before = blas_threads()
+    with one_blas_thread() as told:
+        assert (told, blas_threads()) == (before, 1)
+        with one_blas_thread() as told:
+            assert (told, blas_threads()) == (before, 1)
+        assert blas_threads() == 1
+    assert blas_threads() == before
+
+
+def test_the_number_of_threads_is_openblas_own():
+    """threadpoolctl, which scikit-learn brings, asks the library by its own way."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    mine = Path(np.__file__).parents[1]  # not that of SciPy
+    own = [x for x in threadpoolctl.threadpool_info() if x["user_api"] == "blas" and "numpy" in x["filepath"]]
+    if not own or not str(own[0]["filepath"]).startswith(str(mine)):
+        pytest.skip("NumPy's BLAS is not its own")
+    assert blas_threads() == own[0]["num_threads"]
+    with threadpoolctl.threadpool_limits(1):
+        assert blas_threads() == 1

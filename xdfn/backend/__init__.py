@@ -14,6 +14,7 @@ Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B)
 Operations   sign, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
              bias_activation, activation_pullback.  with_rows_together: X as batches want it
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
+Threads      blas_threads, one_blas_thread: those of NumPy's products
 Ranks        Communicator: joins processes that train together.  summed: the sum over all of them.  overlaps,
              start_sum, finish_sums: beside other work.  gather_texts, broadcast_by_sum: what else sums alone can do.
               NCCLCommunicator, new_id: those of NCCL
@@ -22,6 +23,7 @@ Randomness   xdfn.backend.random
 To add a library: a line in `place._IMPORTS` and, if it can do more than the standard, one in `place._TRAITS`.
 """
 
+from xdfn.backend._blas import blas_threads, one_blas_thread
 from xdfn.backend._jax import scan
 from xdfn.backend._nccl import NCCLCommunicator, new_id
 from xdfn.backend._numpy import take_into, with_rows_together
@@ -108,6 +110,7 @@ __all__ = [
     "as_real",
     "axpby",
     "bias_activation",
+    "blas_threads",
     "broadcast_by_sum",
     "computing",
     "concatenate",
@@ -124,6 +127,7 @@ __all__ = [
     "largest",
     "namespace",
     "new_id",
+    "one_blas_thread",
     "ones_row",
     "overlaps",
     "place",

@@ -6,9 +6,11 @@ The routines are called in the BLAS that NumPy itself has loaded, since a second
 fight over the cores. Where a routine is not found, or fails a small test, the functions here return False.
 """
 
+import contextlib
 import ctypes
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -120,3 +122,52 @@ def routine(name: str, char: str) -> Callable[..., None] | None:
     function.restype = None
     function.argtypes = _ROUTINES[name].arguments(ctypes.c_int64 if full.endswith("64_") else ctypes.c_int, real)
     return function if _ROUTINES[name].works(function, dtype) else None
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+
+_THREADS = [f"{prefix}openblas_{{}}_num_threads{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")]
+_lock = threading.Lock()
+_users, _before = 0, 1
+
+
+@functools.cache
+def _control() -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """OpenBLAS's functions that tell and set the number of its threads, in the BLAS that NumPy has loaded."""
+    try:
+        library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
+        name = next(name for name in _THREADS if hasattr(library, name.format("set")))
+        tell, change = getattr(library, name.format("get")), getattr(library, name.format("set"))
+    except (AttributeError, OSError, StopIteration):
+        return None
+    change.restype = None
+    return tell, change
+
+
+def blas_threads() -> int:
+    """How many threads NumPy's products take; 1 where that cannot be told or changed."""
+    control = _control()
+    return 1 if control is None else control[0]()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """Within it NumPy's products take one thread each, in the whole process; gives how many they took before."""
+    global _users, _before
+    control = _control()
+    if control is None:
+        yield 1
+        return
+    tell, change = control
+    with _lock:
+        if _users == 0:
+            _before = tell()
+            change(1)
+        _users += 1
+    try:
+        yield _before
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                change(_before)

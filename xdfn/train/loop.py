@@ -14,9 +14,10 @@ import numpy as np
 from xdfn.backend import Array, namespace, read
 from xdfn.core.interrupts import Interrupts
 from xdfn.train.data import Rows
-from xdfn.train.engine import choose_engine, scalars_of
+from xdfn.train.engine import Engine, choose_engine, scalars_of
 from xdfn.train.evaluation import Evaluation
 from xdfn.train.ranks import Ranks
+from xdfn.train.segments import Workspace
 from xdfn.train.state import BatchShape, TrainState
 from xdfn.train.step import TrainStep
 
@@ -47,6 +48,10 @@ class Run(NamedTuple):
     batch_size: int
     evaluation: Evaluation | None
     ranks: Ranks | None = None
+
+    def engine(self, state: TrainState, workspace: Workspace | None) -> Engine:
+        """What takes the steps, on the arrays of that state."""
+        return choose_engine(self.step, workspace)
 
     def end_of_epoch(self, state: TrainState) -> Values:
         """The values of an epoch by name, in one read of the device."""
@@ -95,7 +100,7 @@ def epochs(run: Run, listener: Listener) -> Run | None:
     """
     step, state, backup = run.step, run.state, None
     workspace = step.workspace(state)
-    engine, loss = choose_engine(step, workspace), state.sums["loss"]
+    engine, loss = run.engine(state, workspace), state.sums["loss"]
     stretches = list(equal_batches(run.rows.n, run.batch_size, run.ranks))
     while listener.wants_epoch():
         backup = state.copied(backup)

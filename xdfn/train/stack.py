@@ -20,8 +20,11 @@ from xdfn.core.tree import tree_map
 from xdfn.nn.layers.base import LayerBase
 from xdfn.optim.base import OptimizerBase
 from xdfn.train.data import Batches, Resident, Streamed
+from xdfn.train.engine import Engine
 from xdfn.train.loop import Run, Values, all_kept
 from xdfn.train.scalars import ScalarSource
+from xdfn.train.segments import Workspace
+from xdfn.train.slices import SlicedEngine, worth_slicing
 from xdfn.train.state import StateArrays, StepScalars, TrainState
 from xdfn.train.step import TrainStep, parts_of
 from xdfn.train.update import RuleUpdate
@@ -44,13 +47,20 @@ def stack_runs(runs: Sequence[Run]) -> "StackedRun":
             raise ValueError(
                 f"member {i} of the Ensemble was saved within an epoch: fit it by itself to the end of that epoch"
             )
-    step, first = StackedStep(runs), runs[0]
+    first = runs[0]
+    step = StackedStep(runs, first.state.params[0].dtype)
     rows = StackedRows([cast(Resident | Streamed, run.rows) for run in runs], runs, first.batch_size)
     return StackedRun(step, step.join([run.state for run in runs]), rows, first.batch_size * len(runs), None)
 
 
 class StackedRun(Run):
     """The run of a stack. The values of its epochs are lists, a number for each member."""
+
+    def engine(self, state: TrainState, workspace: Workspace | None) -> Engine:
+        step = cast(StackedStep, self.step)
+        if workspace is not None and worth_slicing(step, state, self.batch_size):
+            return SlicedEngine(step, state)
+        return super().engine(state, workspace)
 
     def end_of_epoch(self, state: TrainState) -> Values:
         step = cast(StackedStep, self.step)
@@ -81,7 +91,7 @@ class StackedStep(TrainStep):
     runs : the members' own, with no more of their states than the counters at the time of stacking
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[Run], dtype: DType) -> None:
         steps = [run.step for run in runs]
         first, n = steps[0], len(runs)
         vars(self).update(vars(first))
@@ -89,7 +99,7 @@ class StackedStep(TrainStep):
         require_alike("loss", [step.loss for step in steps])
         require_alike("clip_value, clip_norm and ema", [tuple(step.options) for step in steps])
         require_alike("layers, sizes or optimizers", [_shapes(step) for step in steps])
-        dtype = runs[0].state.params[0].dtype
+        self.dtype = dtype
         column = functools.partial(_column, where=self.place, dtype=dtype)
         layers = [merged([step.network.layers[i] for step in steps], column) for i in range(len(first.network.layers))]
         self.network = copy.copy(first.network)
@@ -135,6 +145,17 @@ class StackedStep(TrainStep):
         return super().compile_key(), len(self.runs), cast(StackedScalars, self.scalars).alike
 
     # -- members' states and the stack's --
+
+    @property
+    def size(self) -> int:
+        return len(self.runs)
+
+    def sliced(self, members: slice) -> "StackedStep":
+        return StackedStep(self.runs[members], self.dtype)
+
+    @property
+    def sources(self) -> list[ScalarSource]:
+        return cast(StackedScalars, self.scalars).sources
 
     def join(self, states: Sequence[TrainState]) -> TrainState:
         """The members' states as one; its counters begin at 0."""
