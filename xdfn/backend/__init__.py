@@ -11,7 +11,7 @@ Array-likes  as_array: lists, frames, what speaks DLPack.  ArrayLike: their type
 Transfer     to_numpy, read: from the device.  put, to_place, stream_rows: to it.  as_real, fresh_copy
 Making       arange, constants, ones_row, unit_rows
 Gradients    product, concatenate, write, subtract: for arrays, for pairs (A, B) that stand for A B, and for RowSums
-Operations   sign, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
+Operations   sign, positive, sigmoid, add, divide, axpby, take, take_rows, take_into, row_numbers, elementwise, kernel,
              bias_activation, activation_pullback.  with_rows_together: X as batches want it
 Many steps   record: a step's calls of NumPy, made again.  scan: steps as one compiled loop of JAX
 Threads      blas_threads, one_blas_thread: those of NumPy's products
@@ -54,6 +54,7 @@ from xdfn.backend.ops import (
     elementwise,
     kernel,
     ones_row,
+    positive,
     product,
     row_numbers,
     sigmoid,
@@ -131,6 +132,7 @@ __all__ = [
     "ones_row",
     "overlaps",
     "place",
+    "positive",
     "product",
     "put",
     "read",

@@ -110,9 +110,12 @@ def add_rows(out: Host, rows: Host, values: Host) -> None:
     np.add.at(out.reshape(-1), at.reshape(-1), values.reshape(-1))
 
 
-def in_pieces(work: Callable[[slice], None], n: int, *width: int) -> None:
-    """Call `work` for each piece of a range of n rows, of as many elements as `width` says, or of one."""
-    rows = IN_CACHE // math.prod(width) or 1
+def in_pieces(work: Callable[[slice], None], size: int, n: int, *width: int) -> None:
+    """Call `work` for each piece of a range of n rows, of as many elements as `width` says, or of one.
+
+    A piece has at most `size` elements, or one row.
+    """
+    rows = size // math.prod(width) or 1
     for start in range(0, n, rows):
         work(slice(start, start + rows))
 

@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar, TypeVarTuple
 import numpy as np
 from array_api_compat import device as device_of
 
-from xdfn.backend import _cupy
+from xdfn.backend import _cupy, _torch
 from xdfn.backend._blas import add_product, add_scaled
-from xdfn.backend._numpy import add_rows, in_pieces
+from xdfn.backend._numpy import IN_CACHE, add_rows, in_pieces
 from xdfn.backend._recorder import call_in_place
 from xdfn.backend.array import Array, Foreign
 from xdfn.backend.place import library_of, namespace, traits
@@ -104,6 +104,12 @@ def sign(x: Array) -> Array:
     """-1, 0 or 1 in the dtype of x: `xp.sign`, which reads the device on CuPy."""
     xp = namespace(x)
     return xp.astype(x > 0, x.dtype) - xp.astype(x < 0, x.dtype)
+
+
+def positive(x: Array) -> Array:
+    """1 where x > 0, else 0, in the dtype of x."""
+    made = _torch.positive(x) if traits(x).tapes else None
+    return namespace(x).astype(x > 0, x.dtype) if made is None else made
 
 
 def sigmoid(z: Array) -> Array:
@@ -235,7 +241,8 @@ def _subtract_product(rate: float, a: Foreign, b: Foreign, out: Foreign) -> bool
 
 def axpby(a: float, x: Array, b: float, y: Array) -> Array:
     """a x + b y, by the name that BLAS has for it. Consumes y, and writes the result there where the library can."""
-    if not isinstance(y, np.ndarray) or not add_scaled(a, x, b, y):
+    done = add_scaled(a, x, b, y) if isinstance(y, np.ndarray) else traits(y).tapes and _torch.add_scaled(a, x, b, y)
+    if not done:
         if type(b) is not float or b != 1.0:  # a traced number cannot be asked
             y *= b
         y += a * x
@@ -328,6 +335,14 @@ def _identity(g: Function) -> tuple[object, ...]:
     return (type(g), *vars(g).values())
 
 
+def _piece(x: Foreign) -> int:
+    """The elements of a piece that fits the cache; 0 where pieces are of no use."""
+    if isinstance(x, np.ndarray):
+        return IN_CACHE
+    on_cpu = traits(x).tapes and getattr(getattr(x, "device", None), "type", "") == "cpu"
+    return 2 * IN_CACHE if on_cpu else 0  # PyTorch's calls cost more
+
+
 def elementwise(
     key: tuple[object, ...],
     function: Callable[..., tuple[Array, ...]],
@@ -353,13 +368,14 @@ def elementwise(
 
     if traits(arrays[0]).fuses and not whole:
         _fused(key, in_place)(*arrays, *numbers)
-    elif isinstance(arrays[0], np.ndarray) and not whole:
+    elif (size := _piece(arrays[0])) and not whole:
+        columns: Sequence[Foreign] = numbers
 
         def on_piece(piece: slice) -> None:
-            rows = [x[piece] if isinstance(x, np.ndarray) else x for x in numbers]
+            rows = [x[piece] if getattr(x, "ndim", 0) else x for x in columns]
             in_place(*[x[piece] for x in arrays], *rows)
 
-        in_pieces(on_piece, *arrays[0].shape)
+        in_pieces(on_piece, size, *arrays[0].shape)
     else:
         in_place(*arrays, *numbers)
     return arrays

@@ -298,7 +298,10 @@ def computing(x: Array, *, tape: bool = False) -> AbstractContextManager[object]
     """
     xp = namespace(x)
     if traits(x).tapes:
-        return nullcontext() if tape else xp.no_grad()  # type: ignore[return-value]
+        if tape:
+            return nullcontext()
+        _numpy.keep_pages()  # PyTorch's arrays on the host are of the same C library
+        return xp.no_grad()  # type: ignore[return-value]
     library = library_of(xp)
     if library == "cupy":
         device: AbstractContextManager[object] = x.device  # type: ignore[attr-defined]

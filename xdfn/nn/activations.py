@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import ClassVar
 
-from xdfn.backend import Array, ArrayLike, as_real, divide, largest, namespace
+from xdfn.backend import Array, ArrayLike, as_real, divide, largest, namespace, positive
 from xdfn.backend import sigmoid as _sigmoid
 from xdfn.core.fields import number_field
 from xdfn.core.part import Part, closest_override
@@ -132,7 +132,7 @@ class ReLU(ActivationBase, traceable=True):
         return namespace(z).maximum(z, 0.0)
 
     def grad(self, z: Array) -> Array:
-        return namespace(z).astype(z > 0, z.dtype)
+        return positive(z)
 
     def pullback(self, z: Array, a: Array, da: Array) -> Array:
         return da * self.grad(a)
@@ -160,7 +160,7 @@ class LeakyReLU(ActivationBase, traceable=True):
         return namespace(z).where(z > 0, z, self.alpha * z)
 
     def grad(self, z: Array) -> Array:
-        return namespace(z).astype(z > 0, z.dtype) * (1 - self.alpha) + self.alpha
+        return positive(z) * (1 - self.alpha) + self.alpha
 
 
 @activations.register("logistic")
