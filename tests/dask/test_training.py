@@ -1,5 +1,6 @@
 """Workers of Dask as ranks. What ranks compute is tested in train/test_shared_session.py."""
 
+import logging
 import os
 import re
 import signal
@@ -91,6 +92,24 @@ def test_a_frame_is_trained_on(client):
         network(), columns, frame.y, 40, 16, None, validation_data=(columns, frame.y), metrics="accuracy"
     )
     assert model.history["val_accuracy"][-1] > 0.9
+
+
+def test_blocks_in_common_have_one_task_of_a_name(client, monkeypatch):
+    """The scheduler, which is in this process, warns of tasks of one name that differ."""
+    said, logger = [], logging.getLogger("distributed.scheduler")
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", lambda record: said.append(record.getMessage()))
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        dX, dy = collections()
+        mask = dX[:, 2] > 0
+        xdfn.dask.fit(network(), dX[mask], dy.rechunk((dX.chunks[0],))[mask], 2, 16, None)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert not [text for text in said if "run_spec" in text]
 
 
 def test_a_second_fit_goes_on(client):

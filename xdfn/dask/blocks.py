@@ -190,7 +190,9 @@ def _n_blocks(x: Any) -> int:
 
 def _computed(client: Client, x: Any, takers: Sequence[str]) -> list[Future]:
     """The blocks of a collection, computed by these workers in turns, or without any where their data lie."""
-    delayed = x.to_delayed()
+    # arrays may have blocks in common, as X[mask] and y[mask] do, which an optimised graph of each would compute by
+    # different tasks of one name
+    delayed = x.to_delayed(optimize_graph=not hasattr(x, "chunks"))
     blocks = list(delayed.ravel() if hasattr(delayed, "ravel") else delayed)  # an array has a table of them
     found: dict[int, Future] = {}
     for k in range(max(1, len(takers))):
