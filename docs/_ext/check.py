@@ -2,7 +2,6 @@
 anchor that is there, nothing is fetched from elsewhere, and every public name has its page with a first sentence.
 """
 
-import importlib
 import re
 import sys
 from html.parser import HTMLParser
@@ -62,7 +61,7 @@ def missing_names(pages):
     frozen = Path(__file__).resolve().parents[2] / "tests/contracts/public_names.txt"
     wanted = {f"xdfn.{name}" for name in (*xdfn.__all__, *frozen.read_text().split())}
     for module in reference.APART:
-        wanted |= {f"{module}.{name}" for name in importlib.import_module(module).__all__}
+        wanted |= {f"{module}.{name}" for name in reference.public(module)}
     described = set()
     for path in pages:
         if path.parent.name == "generated":

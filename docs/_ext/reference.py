@@ -71,16 +71,20 @@ GROUPS = {
 APART = ("xdfn.plotting", "xdfn.sklearn", "xdfn.distributed", "xdfn.dask", "xdfn.export")
 
 
+def public(module):
+    """The names of a module that get a page; a number, such as OPSET, is explained where it is used."""
+    found_in = importlib.import_module(module)
+    return [name for name in found_in.__all__ if not isinstance(getattr(found_in, name), int)]
+
+
 def names(modules):
     """The names of a group, bases first and then by the alphabet."""
     import xdfn
 
     found = {}
     for module in modules:
-        found_in = importlib.import_module(module)
-        all_names = [name for name in found_in.__all__ if not isinstance(getattr(found_in, name), int)]  # OPSET
         home = module if module.startswith(APART) else "xdfn"
-        found |= {f"{home}.{name}": name for name in all_names if home != "xdfn" or name in xdfn.__all__}
+        found |= {f"{home}.{name}": name for name in public(module) if home != "xdfn" or name in xdfn.__all__}
     return sorted(found, key=lambda full: (not full.endswith("Base"), found[full].lower(), found[full]))
 
 
