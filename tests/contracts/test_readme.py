@@ -31,7 +31,7 @@ def blocks():
             kind = "cupy" if "import cupy" in match[2] else match[1]
             page = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "-")
             line = text[: match.start()].count("\n") + 1
-            slow = "load_mnist" in match[2] and path != README
+            slow = match[1] == "python" and path != README  # a process each
             yield pytest.param(
                 match[1], match[2], id=f"{kind}-{page}-line-{line}", marks=[pytest.mark.slow] if slow else []
             )
