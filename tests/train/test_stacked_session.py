@@ -173,3 +173,16 @@ def test_an_error_leaves_all_members_at_a_complete_epoch(backend, rows, failing)
     ensemble.fit(X, y, 1, 16)  # and can go on
     for m, n in zip(ensemble, lengths, strict=True):
         assert len(m.history["loss"]) == n + 1
+
+
+def test_large_numbers_whose_sum_overflows_are_no_divergence(eager):
+    """Adam's memory of gradients of 5e18 is 2.5e34 each, and the sum of 40,000 is beyond float32."""
+    Z, y = np.full((40, 20_000), 1e19, "f4"), np.arange(40) % 2 * 0
+    models = [DFN(layers=[fc(2, "affine", "zeros")], optimizer="adam(1e-30)", seed=seed) for seed in range(2)]
+    ensemble = Ensemble(models).fit(eager.array(Z), eager.array(y), 2, 40)
+    assert ensemble.diverged == ()
+    assert [len(member.history["loss"]) for member in ensemble] == [2, 2]
+    v = eager.numpy(ensemble.members[1]._memory.slots["FC1"]["W"]["v"])
+    with np.errstate(over="ignore"):
+        assert np.isinf(v.sum(dtype="f4"))
+    assert np.isfinite(v).all()

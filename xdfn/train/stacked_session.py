@@ -10,7 +10,7 @@ from typing import cast
 
 from xdfn.backend import Array, fresh_copy, read
 from xdfn.core.interrupts import Interrupts
-from xdfn.train.loop import Run, Values
+from xdfn.train.loop import Run, Values, require_finite
 from xdfn.train.session import Session, append_values
 from xdfn.train.stack import StackedRun, StackedScalars, StackedStep, stack_runs
 from xdfn.train.state import TrainState
@@ -69,7 +69,8 @@ class StackedSession:
         kept = table.pop("kept")
         bad: list[int] = []
         if not math.isfinite(sum(kept) + sum(table["loss"])):  # seldom
-            bad = [i for i, row in self._rows.items() if not math.isfinite(kept[row] + table["loss"][row])]
+            doubtful = [i for i, row in self._rows.items() if not math.isfinite(kept[row] + table["loss"][row])]
+            bad = [i for i in doubtful if self._is_lost(state, self._rows[i], table["loss"][self._rows[i]])]
         if bad or self._listening:
             self._scalars.settle()
         for i in bad:
@@ -81,6 +82,14 @@ class StackedSession:
             return self._next_run(state, {})
         assert before is not None
         return self._next_run(state, self._tell(before, table))
+
+    def _is_lost(self, state: TrainState, row: int, loss: float) -> bool:
+        """Whether a number of a member is not finite: the sum of its numbers may overflow where none has."""
+        try:
+            require_finite(self._step.member(state, row), loss, loss)
+        except FloatingPointError:
+            return True
+        return False
 
     def _tell(self, before: TrainState, table: dict[str, list[float]]) -> dict[int, Run]:
         """Tell the sessions of an epoch, all of them even if the callbacks of one fail; give the runs that changed.
