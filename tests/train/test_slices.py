@@ -47,6 +47,7 @@ FITS = {
         "adam(lr='cosine(0.05, 9)')",
         {"metrics": ["accuracy"], "validation_fraction": 0.2},
     ),
+    "a schedule for all": ([fc(6), fc(3, "affine")], "sgd(lr='cosine(0.5, 9)')", {}),
     "weights": ([fc(6), fc(3, "affine")], "momentum(lr=0.1)", {"class_weight": "balanced"}),
     "early stopping": (
         [fc(6), fc(3, "affine")],

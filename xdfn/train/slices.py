@@ -74,6 +74,7 @@ class SlicedEngine:
                     take = functools.partial(part.take, state, mine, shape, backup)
                     tasks.append(self.pool.submit(contextvars.copy_context().run, take))
                 state, loss = _joined(state, [task.result() for task in tasks], len(some))
+        scalars_of(cast(TrainStep, self.stack), state, shape, -1)  # the stack's source has its last step
         return state, loss
 
 
