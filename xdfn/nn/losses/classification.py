@@ -36,7 +36,9 @@ class CrossEntropy(ClassTargets, ObjectiveBase, traceable=True):
 
     @property
     def takes_labels(self) -> bool:
-        return not self.smoothing and type(self).value_and_grad is CrossEntropy.value_and_grad
+        cls = type(self)
+        own = cls.value_and_grad is CrossEntropy.value_and_grad and cls.targets is CrossEntropy.targets
+        return own and not self.smoothing
 
     def value_and_grad(self, y: Array, z: Array, weight: Weight) -> tuple[Array, Array]:
         if not self.takes_labels or y.ndim == z.ndim:
