@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
@@ -99,9 +98,7 @@ def rabit(
     try:
         yield RabitCommunicator(rank, size)
     finally:
-        with warnings.catch_warnings():  # if another has left before, which is told where it matters
-            warnings.simplefilter("ignore")
-            _quietly(collective.finalize)
+        _quietly(collective.finalize)  # if another has left before, that is told where it matters
 
 
 def _quietly(call: Callable[[], object]) -> None:
