@@ -101,7 +101,7 @@ class NotebookLayer(LayerBase):
     They work on a copy of the layer that shares its arrays and nothing else.
     """
 
-    compilable = False
+    compilable = stacks = False
     knows_inference = False
 
     def __init__(self, layer: LayerBase) -> None:
@@ -147,7 +147,7 @@ class NotebookLayer(LayerBase):
 class NotebookOptimizer(OptimizerBase):
     """The pure methods of a rule in the notebook's style, for the parameter of that name."""
 
-    compilable = False
+    compilable = stacks = False
 
     def __init__(self, rule: OptimizerBase, name: str) -> None:
         if rule.schedule is not None:

@@ -207,3 +207,19 @@ def test_in_float32(eager, rng):
     """Within rounding: a product of a stack may be summed in another order than that of one network."""
     X, y = rng.normal(size=(N, 5)).astype("float32"), rng.integers(0, 3, N)
     check(eager, lambda i: network(["dropout(0.2)", fc(6), fc(3, "affine")], i, optimizer="adam"), X, y, atol=1e-5)
+
+
+class OldStyle(LayerBase):
+    """A layer in the style of the teaching notebook."""
+
+    def forward(self, x):
+        return 2.0 * x
+
+    def backward(self, dy):
+        return 2.0 * dy
+
+
+def test_parts_in_the_notebooks_style_are_refused(rows):
+    models = [DFN(layers=[fc(4), OldStyle(), fc(3, "affine")], seed=seed) for seed in range(2)]
+    with pytest.raises(ValueError, match="cannot be in an Ensemble, for it takes no stacks"):
+        Ensemble(models).fit(*rows, 1, BATCH)

@@ -151,12 +151,12 @@ def blas_threads() -> int:
 
 
 @contextlib.contextmanager
-def one_blas_thread() -> Iterator[int]:
-    """Within it NumPy's products take one thread each, in the whole process; gives how many they took before."""
+def one_blas_thread() -> Iterator[None]:
+    """Within it NumPy's products take one thread each, in the whole process."""
     global _users, _before
     control = _control()
     if control is None:
-        yield 1
+        yield
         return
     tell, change = control
     with _lock:
@@ -165,7 +165,7 @@ def one_blas_thread() -> Iterator[int]:
             change(1)
         _users += 1
     try:
-        yield _before
+        yield
     finally:
         with _lock:
             _users -= 1

@@ -122,6 +122,6 @@ def read(numbers: Sequence[Array], *vectors: Array) -> list[list[float]]:
     """0-d arrays of one dtype, together, and vectors of it, as Python numbers, in one read of the device."""
     if isinstance((*numbers, *vectors)[0], (np.ndarray, np.generic)):
         return [[float(x) for x in numbers], *(x.tolist() for x in vectors)]  # type: ignore[arg-type, attr-defined]
-    packed: list[float] = to_numpy(_packed(*(*numbers, *vectors))).tolist()
+    packed: list[float] = to_numpy(_packed(*numbers, *vectors)).tolist()
     stops = itertools.accumulate((len(numbers), *(x.shape[0] for x in vectors)))
     return [packed[start:stop] for start, stop in itertools.pairwise((0, *stops))]

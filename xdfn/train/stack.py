@@ -287,7 +287,7 @@ def require_alike(what: str, values: Sequence[object]) -> None:
 def require_stacks(part: Part) -> None:
     """Raise ValueError for a part that takes no stacks."""
     cls = type(part)
-    if not vars(cls).get("stacks", is_own(cls)) or cls.__name__.startswith("Notebook"):
+    if not vars(cls).get("stacks", is_own(cls)):
         raise ValueError(
             f"{cls.__name__} cannot be in an Ensemble, for it takes no stacks (k, n, m) of rows: fit its members one "
             "by one; a class of your own that takes them says so by stacks = True"

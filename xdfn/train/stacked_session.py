@@ -123,9 +123,10 @@ class StackedSession:
         """
         assert self._run is not None
         step, rows = self._step, self._rows
-        if not rows or (not changed and 2 * len(rows) > len(step.runs)):
+        shrinks = 2 * len(rows) <= len(step.runs)
+        if not rows or not (changed or shrinks):
             return None
-        if all(run.step is step.runs[rows[i]].step for i, run in changed.items()) and 2 * len(rows) > len(step.runs):
+        if not shrinks and all(run.step is step.runs[rows[i]].step for i, run in changed.items()):
             states = [step.member(state, row) for row in range(len(step.runs))]  # the same steps, with other values
             for i, run in changed.items():
                 states[rows[i]] = run.state
